@@ -1,0 +1,1 @@
+"""Training, evaluation, export and the `r21d` command; the one part that needs TensorFlow."""

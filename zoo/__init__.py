@@ -1,0 +1,1 @@
+"""Weights for the networks of `r21d_keras`: preprocessing numbers and converters."""
