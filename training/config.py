@@ -1,0 +1,215 @@
+"""The configuration of a run: one frozen dataclass from which flags, files and checks are derived.
+
+recipes.py makes one from a named recipe, a file and flags.
+"""
+
+import dataclasses
+import difflib
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from r21d_keras import get_variant
+from r21d_keras.variants import get_convention
+from r21d_keras.zoo.preprocessing import KINETICS, Preprocessing
+
+
+class ConfigError(ValueError):
+    """A configuration that cannot be run: the message names field, value and what is allowed."""
+
+
+def _option(default, text: str, **limits):
+    """A field with its help text and its `limits`: choices, low, high, above, resume."""
+    return dataclasses.field(default=default, metadata={"help": text, **limits})
+
+
+# resume="free": the field may differ when a run is resumed, as it changes the weights by no more
+# than rounding; resume="grow": it may only become larger. All others must be as they were.
+@dataclass(frozen=True, kw_only=True)
+class TrainConfig:
+    """All that decides a run. Each field is also a flag of `r21d train`, with this help text."""
+
+    dataset: str = _option("motion", "the data set", choices=("motion", "ucf101", "folder", "csv"))
+    videos: str = _option("", "folder of the videos (ucf101, folder, csv)")
+    splits: str = _option("", "folder of UCF101's official split lists")
+    split: int = _option(1, "which official split of UCF101", low=1, high=3)
+    manifest: str = _option("", "CSV manifest of --dataset=csv")
+    on_bad_video: str = _option(
+        "check",
+        "check: unreadable files are an error before training; skip: leave them out and report; "
+        "stop: as check, and a file that fails in mid-run ends the run",
+        choices=("check", "skip", "stop"),
+    )
+    short_video: str = _option(
+        "loop", "how a video shorter than the clip is filled", choices=("loop", "repeat_last")
+    )
+    clips_per_epoch: int = _option(0, "training clips an epoch; 0: one of every video", low=0)
+
+    variant: str = _option("r2plus1d_18", "the network, for example r2plus1d_18, mc3_18, f_r2d_10")
+    convention: str = _option("paper", "numeric convention: paper or torchvision")
+    width_multiplier: float = _option(1.0, "scale of all channel counts", above=0.0, high=8.0)
+    weights: str = _option("none", "none, a .weights.h5 file, or a tag of the zoo to start from")
+    clip_frames: int = _option(16, "frames in a clip", low=1, high=512)
+    crop_size: int = _option(
+        KINETICS.crop_size, "side of the square crop, pixels", low=8, high=1024
+    )
+    resize_height: int = _option(KINETICS.resize[0], "height before the crop, pixels", low=8)
+    resize_width: int = _option(KINETICS.resize[1], "width before the crop, pixels", low=8)
+    frame_rate: float = _option(KINETICS.frame_rate, "frames a second of a clip, Hz", above=0.0)
+    mean: tuple[float, float, float] = _option(
+        KINETICS.mean, "mean of R,G,B in [0, 1], subtracted", low=0.0, high=1.0
+    )
+    std: tuple[float, float, float] = _option(
+        KINETICS.std, "standard deviation of R,G,B in [0, 1], divided by", above=0.0, high=1.0
+    )
+    random_flip: bool = _option(True, "mirror clips at random, where the data set allows it")
+    dropout: float = _option(0.0, "share dropped before the classifier", low=0.0, high=0.99)
+
+    epochs: int = _option(45, "epochs to train", low=1, resume="grow")
+    global_batch_size: int = _option(32, "clips a step, over all replicas", low=1)
+    base_learning_rate: float = _option(0.01, "learning rate at base_batch_size clips", above=0.0)
+    base_batch_size: int = _option(
+        32, "learning rate = base_learning_rate * global_batch_size / base_batch_size", low=1
+    )
+    warmup_epochs: float = _option(10.0, "epochs of linear warm-up from zero", low=0.0)
+    schedule: str = _option(
+        "step", "learning rate after the warm-up", choices=("step", "cosine", "constant")
+    )
+    step_epochs: float = _option(10.0, "epochs between steps of --schedule=step", above=0.0)
+    step_factor: float = _option(0.1, "factor of each step", above=0.0, high=1.0)
+    momentum: float = _option(0.9, "momentum of SGD", low=0.0, high=0.9999)
+    nesterov: bool = _option(True, "Nesterov's form of momentum")
+    weight_decay: float = _option(1e-4, "L2 of kernels; never of BN and biases", low=0.0)
+    label_smoothing: float = _option(0.0, "share spread over all classes", low=0.0, high=0.99)
+    sync_bn: bool = _option(True, "batch normalisation over all replicas together")
+    precision: str = _option(
+        "float32", "arithmetic", choices=("float32", "mixed_float16", "mixed_bfloat16")
+    )
+    ema_decay: float = _option(
+        0.0,
+        "decay a step of averaged weights, used to validate and save; 0: none",
+        low=0,
+        high=0.99999,
+    )
+    freeze_until: str = _option("", "freeze all layers up to this one (prefix), for example layer3")
+
+    strategy: str = _option(
+        "mirrored",
+        "mirrored: a replica for each GPU, or num_cpu_replicas; one: one device",
+        choices=("mirrored", "one"),
+        resume="free",
+    )
+    num_cpu_replicas: int = _option(1, "replicas where there is no GPU", low=1, resume="free")
+    steps_per_call: int = _option(8, "steps inside one call of TensorFlow", low=1, resume="free")
+    seed: int = _option(0, "seed of weights, clips and dropout", low=0, high=2**31 - 1)
+    num_readers: int = _option(2, "videos decoded at once", low=1, resume="free")
+    validate_every: int = _option(1, "epochs between validations; 0: never", low=0)
+    eval_clips: int = _option(10, "clips a video in evaluation", low=1, resume="free")
+    model_dir: str = _option("", "folder of the run", resume="free")
+
+    @property
+    def preprocessing(self) -> Preprocessing:
+        """How video becomes the network's input, as one value."""
+        return Preprocessing(
+            frame_rate=self.frame_rate,
+            resize=(self.resize_height, self.resize_width),
+            crop_size=self.crop_size,
+            mean=self.mean,
+            std=self.std,
+        )
+
+    @property
+    def clip_shape(self) -> tuple[int, int, int, int]:
+        """(T, H, W, C) of one clip."""
+        return (self.clip_frames, self.crop_size, self.crop_size, 3)
+
+
+FIELDS = {field.name: field for field in dataclasses.fields(TrainConfig)}
+"""The fields of TrainConfig by name."""
+
+
+def validate(config: TrainConfig) -> None:
+    """Checks every value of `config`, alone and with its neighbours.
+
+    Raises:
+        ConfigError: that lists all that is wrong, one line each.
+    """
+    wrong = [text for name in FIELDS for text in _violations(name, getattr(config, name))]
+    for check, name in ((get_variant, "variant"), (get_convention, "convention")):
+        try:
+            check(getattr(config, name))
+        except ValueError as error:
+            wrong.append(f"{name}: {error}")
+    if config.crop_size > min(config.resize_height, config.resize_width):
+        wrong.append(
+            f"crop_size={config.crop_size} does not fit in frames of "
+            f"{config.resize_height}x{config.resize_width}; make the crop smaller or resize larger."
+        )
+    if config.warmup_epochs > config.epochs:
+        wrong.append(
+            f"warmup_epochs={config.warmup_epochs:g} is more than epochs={config.epochs}; "
+            "the learning rate would never be reached."
+        )
+    if wrong:
+        raise ConfigError("\n".join(wrong))
+
+
+def _violations(name: str, value) -> list[str]:
+    limits = FIELDS[name].metadata
+    values = value if isinstance(value, tuple) else (value,)
+    expected = []
+    if "choices" in limits and value not in limits["choices"]:
+        expected.append("one of " + ", ".join(limits["choices"]))
+    if any(isinstance(v, float) and not math.isfinite(v) for v in values):
+        expected.append("a finite number")
+    if "low" in limits and not all(v >= limits["low"] for v in values):
+        expected.append(f"at least {limits['low']}")
+    if "above" in limits and not all(v > limits["above"] for v in values):
+        expected.append(f"more than {limits['above']}")
+    if "high" in limits and not all(v <= limits["high"] for v in values):
+        expected.append(f"at most {limits['high']}")
+    return [f"{name}={value!r}: expected {text}." for text in expected]
+
+
+def typed(values: Mapping, source: str = "") -> dict:
+    """`values` with every value in its field's type: whole numbers become floats, lists tuples.
+
+    Raises:
+        ConfigError: an unknown key (it names the nearest known one) or a wrong type; `source`
+            says where.
+    """
+    return {name: _typed(name, value, source and f" in {source}") for name, value in values.items()}
+
+
+def _typed(name: str, value, where: str):
+    if name not in FIELDS:
+        near = difflib.get_close_matches(name, FIELDS, n=1, cutoff=0.5)
+        hint = f"Did you mean {near[0]!r}?" if near else f"Known: {', '.join(FIELDS)}."
+        raise ConfigError(f"Unknown option {name!r}{where}. {hint}")
+    kind = type(FIELDS[name].default)
+    if kind is float and type(value) is int:
+        return float(value)
+    if kind is tuple and isinstance(value, list | tuple) and len(value) == 3:
+        if all(type(v) in (int, float) for v in value):
+            return tuple(float(v) for v in value)
+    elif type(value) is kind:
+        return value
+    expected = "3 numbers" if kind is tuple else kind.__name__
+    raise ConfigError(f"{name}={value!r}{where}: expected {expected}, got {type(value).__name__}.")
+
+
+def to_json(config: TrainConfig) -> str:
+    """The configuration as JSON text; `from_json` reads it back to an equal one."""
+    return json.dumps(dataclasses.asdict(config), indent=2) + "\n"
+
+
+def from_json(text: str) -> TrainConfig:
+    """The configuration that `to_json` wrote.
+
+    Raises:
+        ConfigError: unknown keys, wrong types or values out of range.
+    """
+    config = TrainConfig(**typed(json.loads(text)))
+    validate(config)
+    return config

@@ -1,0 +1,138 @@
+"""Where a configuration comes from: a named recipe, then a file, then flags."""
+
+import json
+import pathlib
+import tomllib
+from collections.abc import Mapping
+
+from absl import flags
+
+from .config import FIELDS, ConfigError, TrainConfig, typed, validate
+
+RECIPES = {
+    "default": {},
+    # A narrow network that learns the eight motions from scratch in minutes on two CPU cores.
+    "demo": {
+        "dataset": "motion",
+        "variant": "r2plus1d_10",
+        "width_multiplier": 0.25,
+        "clip_frames": 8,
+        "crop_size": 32,
+        "resize_height": 32,
+        "resize_width": 32,
+        "random_flip": False,
+        "epochs": 10,
+        "clips_per_epoch": 1024,
+        "base_learning_rate": 0.1,
+        "warmup_epochs": 1.0,
+        "schedule": "cosine",
+        "num_cpu_replicas": 2,
+        "eval_clips": 1,
+    },
+    # Five to ten classes of UCF101 from scratch within half an hour on two CPU cores.
+    "ucf101_small_cpu": {
+        "dataset": "ucf101",
+        "variant": "r2plus1d_10",
+        "width_multiplier": 0.25,
+        "clip_frames": 8,
+        "crop_size": 56,
+        "resize_height": 64,
+        "resize_width": 86,
+        "epochs": 40,
+        "base_learning_rate": 0.05,
+        "warmup_epochs": 2.0,
+        "schedule": "cosine",
+    },
+}
+"""Named rows of values that differ from TrainConfig's defaults."""
+
+
+def resolve(
+    recipe: str = "default", config_file: str = "", overrides: Mapping | None = None
+) -> TrainConfig:
+    """A checked configuration: the recipe, over it the file's values, over those `overrides`.
+
+    Args:
+        recipe: a name of RECIPES.
+        config_file: a .json or .toml file of option names and values; a run's config.json is one.
+        overrides: option names and values, as `given_flags` returns them.
+
+    Raises:
+        ConfigError: unknown recipe or option, an unreadable file, a wrong type or value.
+    """
+    if recipe not in RECIPES:
+        raise ConfigError(f"Unknown recipe {recipe!r}. Known: {', '.join(RECIPES)}.")
+    values = typed(RECIPES[recipe], f"recipe {recipe!r}")
+    if config_file:
+        values |= typed(_read_values(pathlib.Path(config_file)), config_file)
+    values |= typed(overrides or {})
+    config = TrainConfig(**values)
+    validate(config)
+    return config
+
+
+def define_flags(flag_values: flags.FlagValues = flags.FLAGS) -> None:
+    """Defines --recipe, --config_file and a flag for each field of TrainConfig.
+
+    The fields' flags default to None, so that only those given override the recipe and the file.
+    """
+    flags.DEFINE_enum(
+        "recipe", "default", list(RECIPES), "named values to start from", flag_values=flag_values
+    )
+    flags.DEFINE_string(
+        "config_file",
+        "",
+        "a .json or .toml file of options, over the recipe",
+        flag_values=flag_values,
+    )
+    for name, field in FIELDS.items():
+        text = f"{field.metadata['help']} (default {field.default!r})"
+        if "choices" in field.metadata:
+            choices = list(field.metadata["choices"])
+            flags.DEFINE_enum(name, None, choices, text, flag_values=flag_values)
+        else:
+            _DEFINE[type(field.default)](name, None, text, flag_values=flag_values)
+
+
+_DEFINE = {
+    bool: flags.DEFINE_boolean,
+    int: flags.DEFINE_integer,
+    float: flags.DEFINE_float,
+    str: flags.DEFINE_string,
+    tuple: flags.DEFINE_list,
+}
+
+
+def given_flags(flag_values: flags.FlagValues = flags.FLAGS) -> dict:
+    """The options that were given on the command line, by name, for `resolve`.
+
+    Raises:
+        ConfigError: a list of numbers that holds something else.
+    """
+    given = {
+        name: flag_values[name].value for name in FIELDS if flag_values[name].value is not None
+    }
+    for name, value in given.items():
+        if isinstance(value, list):
+            try:
+                given[name] = [float(part) for part in value]
+            except ValueError:
+                raise ConfigError(
+                    f"--{name}={','.join(value)}: expected 3 numbers with commas between them."
+                ) from None
+    return given
+
+
+def _read_values(path: pathlib.Path) -> dict:
+    parsers = {".json": json.loads, ".toml": tomllib.loads}
+    if path.suffix not in parsers:
+        raise ConfigError(f"{path}: expected a configuration file ending in .json or .toml.")
+    try:
+        values = parsers[path.suffix](path.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{path}: cannot be read as a configuration: {error}") from None
+    if not isinstance(values, dict):
+        raise ConfigError(
+            f"{path}: expected option names with values, got {type(values).__name__}."
+        )
+    return values
