@@ -3,3 +3,67 @@
 import keras
 
 KERAS3 = int(keras.__version__.split(".")[0]) >= 3
+
+if KERAS3:
+    from keras import ops
+
+    concatenate, conv, pad, reshape = ops.concatenate, ops.conv, ops.pad, ops.reshape
+    shape, transpose = ops.shape, ops.transpose
+    register_serializable = keras.saving.register_keras_serializable
+else:
+    from keras import backend as K
+
+    register_serializable = keras.utils.register_keras_serializable
+    concatenate, transpose = K.concatenate, K.permute_dimensions
+
+    def shape(x):
+        """Sizes of `x`: ints where they are known, scalar tensors elsewhere."""
+        dynamic = K.shape(x)
+        return tuple(dynamic[i] if d is None else d for i, d in enumerate(K.int_shape(x)))
+
+    def reshape(x, new_shape):
+        """`x` with `new_shape`, in which sizes may be scalar tensors and one may be -1."""
+        if all(isinstance(d, int) for d in new_shape):
+            return K.reshape(x, new_shape)
+        return K.reshape(x, K.stack([K.cast(d, "int32") for d in new_shape]))
+
+    def pad(x, pad_width):
+        """Zeros around `x`; only what video needs: none around batch and channels."""
+        if len(pad_width) == 5:
+            return K.spatial_3d_padding(x, tuple(map(tuple, pad_width[1:-1])))
+        return K.spatial_2d_padding(x, tuple(map(tuple, pad_width[1:-1])))
+
+    def conv(x, kernel, strides=1, padding="valid"):
+        """2-D or 3-D convolution, channels last."""
+        convolve = K.conv3d if len(K.int_shape(x)) == 5 else K.conv2d
+        return convolve(x, kernel, tuple(strides), padding, data_format="channels_last")
+
+
+def backend_name() -> str:
+    """Name of the Keras backend in use: "tensorflow", "jax" or "torch"."""
+    return keras.backend.backend()
+
+
+def backend_variable(variable):
+    """The backend's own variable behind a model's weight; on Keras 2 the weight is that itself."""
+    return variable.value if KERAS3 else variable
+
+
+def scale_losses(optimizer):
+    """`optimizer` with dynamic loss scaling, which gradients in float16 need."""
+    place = keras.optimizers if KERAS3 else keras.mixed_precision
+    return place.LossScaleOptimizer(optimizer)
+
+
+def scaled_loss(optimizer, loss):
+    """The loss whose gradients `apply_gradients` below expects: times the loss scale, if any."""
+    if KERAS3:
+        return optimizer.scale_loss(loss)
+    return optimizer.get_scaled_loss(loss) if hasattr(optimizer, "get_scaled_loss") else loss
+
+
+def apply_gradients(optimizer, gradients, variables):
+    """Sums the gradients of a scaled loss over replicas and takes the step."""
+    if not KERAS3 and hasattr(optimizer, "get_unscaled_gradients"):
+        gradients = optimizer.get_unscaled_gradients(gradients)
+    optimizer.apply_gradients(zip(gradients, variables, strict=True))

@@ -33,8 +33,8 @@ def uniform_starts(
 ) -> np.ndarray:
     """Starts in seconds, (num_clips,) float64, of evenly spaced clips (section 4.1: ten of them).
 
-    The first starts with the video and the last ends with it; a single clip lies in the middle. All are 0.0 for a
-    video shorter than the clip.
+    The first starts with the video and the last ends with it; a single clip lies in the middle.
+    All are 0.0 for a video shorter than the clip.
 
     Raises:
         ValueError: if `num_clips` is less than one.

@@ -1,10 +1,10 @@
-"""The networks of arXiv:1711.11248 as data: which convolution each stage has, which blocks each depth."""
+"""The networks of arXiv:1711.11248 as data: convolutions by stage, blocks by depth."""
 
 from dataclasses import dataclass
 
 # Section 3, Figure 1: the kind of convolution in conv1 .. conv5_x.
 #   "3d"    t x k x k           "2d"    1 x k x k on every frame
-#   "2+1d"  1 x k x k, then t x 1 x 1      "clip"  one 2-D convolution over all frames of the clip as channels
+#   "2+1d"  1 x k x k, then t x 1 x 1      "clip"  one 2-D convolution, all frames as channels
 FAMILIES = {
     #             conv1   conv2_x conv3_x conv4_x conv5_x
     "r2d":      ("clip", "2d",   "2d",   "2d",   "2d"),
@@ -23,7 +23,7 @@ FAMILIES = {
 
 # Block and repeats of conv2_x .. conv5_x. 18 and 34: the paper's Table 1. The others: VMZ
 # c2/lib/models/r3d_model.py, BLOCK_CONFIG. Mixed families (MCx, rMCx) at bottleneck depths were
-# never published; ours replace the bottleneck's middle convolution as the basic block's are replaced.
+# never published: ours replace the bottleneck's middle convolution as basic blocks replace theirs.
 DEPTHS = {
     10: ("basic", (1, 1, 1, 1)),
     18: ("basic", (2, 2, 2, 2)),
@@ -55,6 +55,12 @@ CONVENTIONS = {
     # torch.nn.BatchNorm3d's default eps.
     "torchvision": Convention("block", 1e-5),
 }
+
+
+def mid_channels(in_channels: int, filters: int, kernel_size=(3, 3, 3)) -> int:
+    """M_i of section 3.5: the middle width that gives (2+1)D as many weights as 3-D."""
+    t, kh, kw = kernel_size
+    return t * kh * kw * in_channels * filters // (kh * kw * in_channels + t * filters)
 
 
 @dataclass(frozen=True)
@@ -100,6 +106,6 @@ def get_convention(name: str) -> Convention:
     if name not in CONVENTIONS:
         raise ValueError(
             f"Unknown convention {name!r}. Expected one of {', '.join(CONVENTIONS)}: "
-            '"paper" for the paper\'s networks and VMZ\'s weights, "torchvision" for torchvision\'s.'
+            "the paper's (and VMZ's) numbers or torchvision's."
         )
     return CONVENTIONS[name]
