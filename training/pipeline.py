@@ -1,0 +1,151 @@
+"""Batches of clips through tf.data: decoded in parallel, drawn by (seed, epoch, example) alone."""
+
+import threading
+
+import numpy as np
+import tensorflow as tf
+
+from r21d_keras.zoo.preprocessing import Preprocessing
+
+from .config import TrainConfig
+from .datasets import VideoSet
+from .frames import ClipSpec
+from .video import VideoError
+
+
+class BadVideos:
+    """The files that failed while clips were read; any number of threads may add to it."""
+
+    def __init__(self):
+        """Starts empty."""
+        self._reasons, self._lock = {}, threading.Lock()
+        self.fatal: VideoError | None = None
+        """What ended the data where on_bad_video="stop"; TensorFlow reports it as its own error."""
+
+    def add(self, error: VideoError) -> None:
+        """Remembers a file, once."""
+        with self._lock:
+            self._reasons.setdefault(error.path, error.reason)
+
+    def __len__(self) -> int:
+        """Number of files."""
+        return len(self._reasons)
+
+    @property
+    def files(self) -> list[tuple[str, str]]:
+        """(path, reason) of each, sorted by path."""
+        with self._lock:
+            return sorted(self._reasons.items())
+
+
+def clip_spec(videos: VideoSet, config: TrainConfig) -> ClipSpec:
+    """What a clip of `videos` is to be under `config`."""
+    return ClipSpec(
+        num_frames=config.clip_frames,
+        preprocessing=config.preprocessing,
+        short_video=config.short_video,
+        random_flip=config.random_flip and videos.mirror_safe,
+    )
+
+
+def clips_in_epoch(videos: VideoSet, config: TrainConfig) -> int:
+    """Training clips an epoch: config.clips_per_epoch, or one of every video."""
+    return config.clips_per_epoch or len(videos)
+
+
+def epoch_order(videos: VideoSet, config: TrainConfig, epoch: int) -> np.ndarray:
+    """The videos of an epoch in order, (clips_in_epoch,) int64.
+
+    Epochs share one endless sequence that shuffles the set anew in each round, so that every
+    video is seen equally often whatever clips_per_epoch is.
+    """
+    count = clips_in_epoch(videos, config)
+    drawn = np.arange(epoch * count, (epoch + 1) * count)
+    rounds, places = drawn // len(videos), drawn % len(videos)
+    order = np.empty(count, np.int64)
+    for number in np.unique(rounds):
+        shuffled = np.random.default_rng([config.seed, number]).permutation(len(videos))
+        order[rounds == number] = shuffled[places[rounds == number]]
+    return order
+
+
+def train_batches(
+    videos: VideoSet, config: TrainConfig, epoch: int, bad_videos: BadVideos | None = None
+) -> tf.data.Dataset:
+    """One epoch to train on: float32 clips (b, T, S, S, 3), normalised, and int32 labels (b,).
+
+    b is config.global_batch_size, less in the last batch where the clips do not divide evenly.
+    The same for any number of readers and any batch size. A file that fails is replaced by the
+    next video that does not, and added to `bad_videos`; with on_bad_video="stop" it ends the
+    data with a TensorFlow error and is `bad_videos.fatal`.
+    """
+    spec = clip_spec(videos, config)
+    order = epoch_order(videos, config, epoch)
+    bad_videos = BadVideos() if bad_videos is None else bad_videos
+
+    def load(example: np.ndarray) -> tuple[np.ndarray, np.int32]:
+        for offset in range(len(videos)):
+            index = (int(order[example]) + offset) % len(videos)
+            draw = np.random.default_rng([config.seed, epoch, int(example)])
+            try:
+                return videos.clip_at(index, draw, spec), np.int32(videos.labels[index])
+            except VideoError as error:
+                _note(error, config, bad_videos)
+        raise ValueError(f"{videos.name}: none of the {len(videos)} videos can be read any more.")
+
+    def read(example):
+        clip, label = tf.numpy_function(load, [example], [tf.uint8, tf.int32])
+        return tf.ensure_shape(clip, config.clip_shape), tf.ensure_shape(label, ())
+
+    return (
+        tf.data.Dataset.range(len(order))
+        .map(read, num_parallel_calls=config.num_readers, deterministic=True)
+        .batch(config.global_batch_size)
+        .map(lambda clips, labels: (normalise(clips, config.preprocessing), labels))
+        .prefetch(2)
+    )
+
+
+def test_clips(
+    videos: VideoSet, config: TrainConfig, num_clips: int, bad_videos: BadVideos | None = None
+) -> tf.data.Dataset:
+    """One element a video, in order: float32 clips (num_clips, T, S, S, 3) and its int32 index.
+
+    Evenly spaced clips, centre crops, normalised. Files that fail are left out and added to
+    `bad_videos`, or end the data as in `train_batches`.
+    """
+    spec = clip_spec(videos, config)
+    bad_videos = BadVideos() if bad_videos is None else bad_videos
+    shape = (num_clips, *config.clip_shape)
+
+    def load(index: np.ndarray) -> tuple[np.ndarray, np.int32]:
+        try:
+            return videos.test_clips_at(int(index), num_clips, spec), np.int32(index)
+        except VideoError as error:
+            _note(error, config, bad_videos)
+            return np.zeros(shape, np.uint8), np.int32(-1)
+
+    def read(index):
+        clips, index = tf.numpy_function(load, [index], [tf.uint8, tf.int32])
+        return tf.ensure_shape(clips, shape), tf.ensure_shape(index, ())
+
+    return (
+        tf.data.Dataset.range(len(videos))
+        .map(read, num_parallel_calls=config.num_readers, deterministic=True)
+        .filter(lambda clips, index: index >= 0)
+        .map(lambda clips, index: (normalise(clips, config.preprocessing), index))
+        .prefetch(1)
+    )
+
+
+def normalise(clips: tf.Tensor, preprocessing: Preprocessing) -> tf.Tensor:
+    """uint8 RGB (..., 3) to float32: divided by 255, less the mean, over the standard deviation."""
+    scaled = tf.cast(clips, tf.float32) / 255.0
+    return (scaled - tf.constant(preprocessing.mean)) / tf.constant(preprocessing.std)
+
+
+def _note(error: VideoError, config: TrainConfig, bad_videos: BadVideos) -> None:
+    bad_videos.add(error)
+    if config.on_bad_video == "stop":
+        bad_videos.fatal = error
+        raise error

@@ -1,0 +1,137 @@
+"""Clips of video files, exact to the frame: the one place that reads video, through PyAV."""
+
+import functools
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from r21d_keras.clips import clip_seconds, frame_times
+
+from .decoder import MISSING_S, TOLERANCE_S, UntrustedStamps, VideoError, open_video
+
+SHORT_VIDEO = ("loop", "repeat_last")
+"""What fills a clip that is longer than its video: the video again, or its last frame."""
+
+
+@dataclass(frozen=True)
+class VideoInfo:
+    """What a file shows: seconds, Hz, and pixels after `rotation` (degrees anticlockwise)."""
+
+    duration_s: float
+    frame_rate: float
+    width: int
+    height: int
+    rotation: int
+
+
+def probe(path) -> VideoInfo:
+    """Opens the file, decodes one frame and looks at its end; a second call costs nothing.
+
+    Raises:
+        VideoError: missing, a folder, empty, not a video, no video stream, damaged, truncated.
+    """
+    try:
+        status = os.stat(path)
+    except OSError as error:
+        raise VideoError(path, f"cannot be opened: {error.strerror}.") from None
+    return _probe(os.fspath(path), status.st_mtime_ns, status.st_size)
+
+
+def read_clip(
+    path,
+    start_s: float,
+    num_frames: int,
+    frame_rate: float = 15.0,
+    short: str = "loop",
+    size: tuple[int, int] | None = None,
+) -> np.ndarray:
+    """One clip of a video: uint8 RGB (T, H, W, 3).
+
+    Args:
+        path: the file.
+        start_s: seconds after the first frame that the file shows.
+        num_frames: T.
+        frame_rate: Hz; each frame is the one on show at its time (`clips.frame_times`).
+        short: one of SHORT_VIDEO, for a clip longer than the video.
+        size: (H, W) to resize to; None keeps the video's own.
+
+    Raises:
+        VideoError: as `probe`, or where the file cannot be decoded at these times.
+    """
+    return read_clips(path, [start_s], num_frames, frame_rate, short, size)[0]
+
+
+def read_clips(
+    path,
+    starts_s: Sequence[float] | Callable[[float], Sequence[float]],
+    num_frames: int,
+    frame_rate: float = 15.0,
+    short: str = "loop",
+    size: tuple[int, int] | None = None,
+) -> np.ndarray:
+    """Several clips of one video, decoded in one pass: uint8 RGB (N, T, H, W, 3).
+
+    As `read_clip`; `starts_s` may also be a function from the duration in seconds to the starts.
+    Memory holds the clips and two frames, however long the video is.
+    """
+    if short not in SHORT_VIDEO:
+        raise ValueError(f"short={short!r}: expected one of {', '.join(SHORT_VIDEO)}.")
+    if callable(starts_s):
+        starts_s = starts_s(probe(path).duration_s)
+    times_s = np.stack([frame_times(start, num_frames, frame_rate) for start in starts_s])
+    _check_starts(starts_s)
+    clip_s = clip_seconds(num_frames, frame_rate)
+    try:
+        clips = _fill(path, times_s.ravel(), clip_s, short, size)
+    except UntrustedStamps:
+        clips = _fill(path, times_s.ravel(), clip_s, short, size, by_count=True)
+    return clips.reshape(*times_s.shape, *clips.shape[1:])
+
+
+def _check_starts(starts_s) -> None:
+    if not all(np.isfinite(start) and start >= 0 for start in starts_s):
+        raise ValueError(f"starts {list(starts_s)}: expected seconds from 0 on.")
+
+
+def _fill(path, times_s, clip_s, short, size, by_count=False) -> np.ndarray:
+    """The frames on show at `times_s`, (N, H, W, 3)."""
+    frames, beyond = None, []
+    with open_video(path, by_count) as video:
+        for place in np.argsort(times_s, kind="stable"):
+            shown = video.frame_at(times_s[place])
+            if video.end_s is not None and times_s[place] >= video.end_s + TOLERANCE_S:
+                beyond.append(place)
+            if frames is None:
+                size = size or shown.pixels.shape[:2]
+                frames = np.empty((len(times_s), *size, 3), np.uint8)
+            frames[place] = shown.resized(size)
+        end_s = video.end_s
+    if beyond:
+        _check_end(path, end_s, times_s.max() - clip_s)
+        if short == "loop" and clip_s > end_s:
+            frames[beyond] = _fill(path, times_s[beyond] % end_s, clip_s, short, size, by_count)
+    return frames
+
+
+def _check_end(path, end_s: float, last_start_s: float) -> None:
+    duration_s = probe(path).duration_s  # raises where the file is truncated
+    if end_s < duration_s - MISSING_S:
+        raise VideoError(
+            path, f"damaged: decoding ends at {end_s:.2f} s of {duration_s:.2f} s. Replace it."
+        )
+    if last_start_s > duration_s + MISSING_S:
+        raise VideoError(
+            path,
+            f"ends at {duration_s:.2f} s, before the clip that is to start later. Start it "
+            "earlier.",
+        )
+
+
+@functools.lru_cache(maxsize=65536)  # UCF101 has 13,320 files, HMDB51 6,766
+def _probe(path: str, mtime_ns: int, num_bytes: int) -> VideoInfo:
+    with open_video(path) as video:
+        first = video.frame_at(0.0)
+        height, width = first.pixels.shape[:2]
+        return VideoInfo(video.tail_s(), 1 / video.frame_s, width, height, first.rotation)
