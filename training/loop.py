@@ -1,0 +1,202 @@
+"""The training loop: replicas, several steps a call, standard keras.callbacks.
+
+Not Model.fit, which on Keras 3 fails on several workers and with several steps a call on several
+replicas, and weighs a short last batch by replica.
+"""
+
+import contextlib
+import math
+from collections.abc import Callable, Iterable
+
+import keras
+import tensorflow as tf
+
+from r21d_keras._keras import apply_gradients, scaled_loss
+
+from .config import TrainConfig
+from .optimizer import Averages, WarmupSchedule, l2_penalty
+from .strategy import distribute
+
+
+class DivergedError(ValueError):
+    """The loss is no longer a finite number."""
+
+
+class Loop:
+    """Trains `model` (logits out) under `strategy`; make it within strategy.scope().
+
+    A global batch is one batch whatever the number of replicas: losses are summed over its examples
+    and divided by their number, also where it is short, and gradients are summed over replicas.
+
+    Attributes:
+        steps_done: optimizer steps since the start of the run, int64 variable.
+        averages: the model's averaged weights, or None.
+        num_traces: how often TensorFlow has traced the training call.
+    """
+
+    def __init__(
+        self,
+        model: keras.Model,
+        optimizer: keras.optimizers.Optimizer,
+        schedule: WarmupSchedule,
+        strategy: tf.distribute.Strategy,
+        config: TrainConfig,
+    ):
+        self.model, self.optimizer, self.schedule = model, optimizer, schedule
+        self.strategy, self.config = strategy, config
+        optimizer.build(model.trainable_variables)
+        self.steps_done = tf.Variable(0, dtype=tf.int64, trainable=False)
+        self.averages = Averages(model.weights, config.ema_decay) if config.ema_decay else None
+        self.num_traces = 0
+        # Callbacks see a model with an optimizer; it shares all layers with `model`, whose saved
+        # weights stay free of the optimizer's state.
+        self.driven = keras.Model(model.inputs, model.outputs)
+        self.driven.compile(optimizer=optimizer)
+        self._train_call = tf.function(self._train_steps)
+        self._test_call = tf.function(self._test_batch)
+
+    def run(
+        self,
+        train_data: Callable[[int], tf.data.Dataset],
+        validate: Callable[[], dict[str, float]] | None = None,
+        callbacks: Iterable[keras.callbacks.Callback] = (),
+        first_epoch: int = 0,
+    ) -> dict[str, float]:
+        """Trains from `first_epoch` to config.epochs.
+
+        Args:
+            train_data: gives an epoch's (clips, labels) in global batches; their number is known.
+            validate: gives val_ logs; asked after every config.validate_every epochs and the last.
+            callbacks: called as Model.fit calls them; with several steps a call, batch callbacks
+                are called for the first and the last step of each.
+            first_epoch: 0, or the number of epochs that are already done.
+
+        Returns:
+            The logs of the last epoch.
+
+        Raises:
+            DivergedError: if the loss is not finite.
+        """
+        listeners = keras.callbacks.CallbackList(
+            list(callbacks),
+            model=self.driven,
+            verbose=0,
+            epochs=self.config.epochs,
+            steps=num_batches(train_data(first_epoch)),
+        )
+        logs: dict[str, float] = {}
+        self.driven.stop_training = False
+        listeners.on_train_begin()
+        for epoch in range(first_epoch, self.config.epochs):
+            listeners.on_epoch_begin(epoch)
+            logs = self._train_epoch(epoch, train_data(epoch), listeners)
+            every, last = self.config.validate_every, epoch + 1 == self.config.epochs
+            if validate and every and (last or (epoch + 1) % every == 0):
+                logs |= {f"val_{name}": value for name, value in validate().items()}
+            listeners.on_epoch_end(epoch, logs)
+            if self.driven.stop_training:
+                break
+        listeners.on_train_end(logs)
+        return logs
+
+    def evaluate(self, dataset: tf.data.Dataset) -> dict[str, float]:
+        """Loss and accuracy over all examples of `dataset`, each counted once; averaged weights if any."""
+        totals = tf.zeros(3)
+        with self.final_weights():
+            for batch in distribute(dataset, self.strategy):
+                totals += self._test_call(batch)
+        return _means(totals.numpy())
+
+    @contextlib.contextmanager
+    def final_weights(self):
+        """While it lasts the model has the weights that are validated and saved."""
+        with self.strategy.scope(), contextlib.ExitStack() as stack:
+            if self.averages:
+                stack.enter_context(self.averages.swapped_in())
+            yield self.model
+
+    def _train_epoch(self, epoch, dataset, listeners) -> dict[str, float]:
+        num_steps = num_batches(dataset)
+        iterator = iter(distribute(dataset, self.strategy))
+        totals, step = tf.zeros(3).numpy(), 0
+        while step < num_steps:
+            count = min(self.config.steps_per_call, num_steps - step)
+            listeners.on_train_batch_begin(step)
+            totals += self._train_call(iterator, tf.constant(count)).numpy()
+            self._check_finite(totals[0], epoch, step, count)
+            step += count
+            listeners.on_train_batch_end(step - 1, _means(totals))
+        return _means(totals) | {"learning_rate": float(self.schedule(self.steps_done - 1))}
+
+    def _check_finite(self, loss, epoch, step, count):
+        if not math.isfinite(loss):
+            raise DivergedError(
+                f"The loss became {loss} in epoch {epoch + 1}, steps {step + 1} to {step + count} "
+                f"(learning rate {float(self.schedule(self.steps_done - 1)):g}). Try a smaller "
+                "--base_learning_rate or a longer --warmup_epochs; with reduced precision also "
+                "--precision=float32 or mixed_bfloat16."
+            )
+
+    def _train_steps(self, iterator, count):
+        self.num_traces += 1
+        totals = tf.zeros(3)
+        for _ in tf.range(count):
+            sums = self.strategy.run(self._train_step, next(iterator))
+            totals += self.strategy.reduce(tf.distribute.ReduceOp.SUM, sums, axis=None)
+            self.steps_done.assign_add(1)
+            if self.averages is not None:
+                self.averages.update()
+        return totals
+
+    def _train_step(self, clips, labels, global_size, share):
+        """One replica's part of a step; (3,) sums of loss, right answers and examples."""
+        variables = self.model.trainable_variables
+        with tf.GradientTape() as tape:
+            logits = tf.cast(self.model(clips, training=True), tf.float32)  # (b, N)
+            losses = _cross_entropy(labels, logits, self.config.label_smoothing)
+            # Each replica adds its share of the penalty, as gradients are summed over replicas.
+            penalty = l2_penalty(variables, self.config.weight_decay)
+            loss = share * tf.reduce_sum(losses) / global_size
+            loss += penalty / self.strategy.num_replicas_in_sync
+            loss = scaled_loss(self.optimizer, loss)
+        apply_gradients(self.optimizer, tape.gradient(loss, variables), variables)
+        return share * _sums(labels, logits, losses)
+
+    def _test_batch(self, batch):
+        sums = self.strategy.run(self._test_step, batch)
+        return self.strategy.reduce(tf.distribute.ReduceOp.SUM, sums, axis=None)
+
+    def _test_step(self, clips, labels, global_size, share):
+        del global_size
+        logits = tf.cast(self.model(clips, training=False), tf.float32)
+        return share * _sums(labels, logits, _cross_entropy(labels, logits, 0.0))
+
+
+def num_batches(dataset: tf.data.Dataset) -> int:
+    """The number of batches of `dataset`.
+
+    Raises:
+        ValueError: if TensorFlow does not know it, or there are none.
+    """
+    count = int(dataset.cardinality())
+    if count < 1:
+        raise ValueError(f"Expected a data set with a known number of batches; got {count}.")
+    return count
+
+
+def _cross_entropy(labels, logits, smoothing):
+    """(b,) losses; `smoothing` is the share of the target spread evenly over all classes."""
+    log_probabilities = tf.nn.log_softmax(logits)
+    right = tf.gather(log_probabilities, labels, batch_dims=1)
+    return -(1.0 - smoothing) * right - smoothing * tf.reduce_mean(log_probabilities, axis=-1)
+
+
+def _sums(labels, logits, losses):
+    hits = tf.equal(tf.argmax(logits, -1, output_type=labels.dtype), labels)
+    count = tf.cast(tf.size(labels), tf.float32)
+    return tf.stack([tf.reduce_sum(losses), tf.reduce_sum(tf.cast(hits, tf.float32)), count])
+
+
+def _means(totals) -> dict[str, float]:
+    loss, hits, count = (float(total) for total in totals)
+    return {"loss": loss / max(count, 1.0), "accuracy": hits / max(count, 1.0)}
