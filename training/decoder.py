@@ -7,8 +7,7 @@ from functools import cached_property
 
 import av
 import numpy as np
-
-from .frames import resize_frame
+from av.video.reformatter import VideoReformatter
 
 # A frame counts as shown this much before its time stamp. More than the rounding of time stamps
 # (1 ms in Matroska), less than any frame: 15 Hz clips of a 30 Hz video take times that lie exactly
@@ -69,8 +68,8 @@ def open_video(path, by_count: bool = False) -> Iterator["Video"]:
 class Frame:
     """A decoded frame and the second at which the video first shows it."""
 
-    def __init__(self, frame: av.VideoFrame, time_s: float):
-        self._frame, self.time_s = frame, time_s
+    def __init__(self, frame: av.VideoFrame, time_s: float, converter: VideoReformatter):
+        self._frame, self._converter, self.time_s = frame, converter, time_s
         self.is_key = frame.key_frame
         # Degrees anticlockwise, a multiple of 90: what the file asks players to turn it by.
         self.rotation = round(frame.rotation / 90) * 90
@@ -78,12 +77,10 @@ class Frame:
     @cached_property
     def pixels(self) -> np.ndarray:
         """uint8 RGB (H, W, 3), the right way up."""
-        pixels = self._frame.to_ndarray(format="rgb24")
+        # One thread: for small frames the hand-over costs more than the work, much more on busy
+        # cores (0.03 ms against 1.2 ms for 320x240).
+        pixels = self._converter.reformat(self._frame, format="rgb24", threads=1).to_ndarray()
         return np.ascontiguousarray(np.rot90(pixels, self.rotation // 90))
-
-    def resized(self, size: tuple[int, int]) -> np.ndarray:
-        """`pixels` at (H, W) = `size`."""
-        return resize_frame(self.pixels, size)
 
 
 class Video:
@@ -97,6 +94,7 @@ class Video:
         self.path, self._by_count = path, by_count
         self.end_s = None
         """Where the last frame's time ends; None until the cursor has come there."""
+        self._converter = VideoReformatter()
         self._attach(container)
         rate = self._stream.average_rate or self._stream.guessed_rate
         self.frame_s = float(1 / rate) if rate else 0.04  # 25 Hz: FFmpeg's own guess
@@ -137,10 +135,8 @@ class Video:
         present_s, announced_s = max(ends.values(), default=origin), announced / av.time_base
         present_s -= origin / av.time_base
         if present_s < announced_s - MISSING_S:
-            raise VideoError(
-                self.path,
-                f"is truncated: {present_s:.2f} s of {announced_s:.2f} s are there. Replace it.",
-            )
+            there = f"{present_s:.2f} s of {announced_s:.2f} s are there"
+            raise VideoError(self.path, f"is truncated: {there}. Replace it.")
         end_s = ends.get(self._stream.index, 0.0) - float(self._first_pts * self._stream.time_base)
         return max(end_s, self.frame_s)
 
@@ -195,7 +191,7 @@ class Video:
                 self._first_pts = frame.pts or 0
             ticks = (frame.pts or 0) - self._first_pts
             time_s = count * self.frame_s if self._by_count else float(ticks * frame.time_base)
-            yield Frame(frame, time_s)
+            yield Frame(frame, time_s, self._converter)
 
     def _peek(self) -> Frame | None:
         """The frame after the one on show; None at the end."""

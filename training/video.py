@@ -10,6 +10,7 @@ import numpy as np
 from r21d_keras.clips import clip_seconds, frame_times
 
 from .decoder import MISSING_S, TOLERANCE_S, UntrustedStamps, VideoError, open_video
+from .frames import resize_frame
 
 SHORT_VIDEO = ("loop", "repeat_last")
 """What fills a clip that is longer than its video: the video again, or its last frame."""
@@ -78,60 +79,67 @@ def read_clips(
     """
     if short not in SHORT_VIDEO:
         raise ValueError(f"short={short!r}: expected one of {', '.join(SHORT_VIDEO)}.")
+    if num_frames < 1 or not 0 < frame_rate < np.inf:
+        raise ValueError(
+            f"num_frames={num_frames}, frame_rate={frame_rate}: expected at least 1 frame, "
+            "and a rate above 0 Hz."
+        )
     if callable(starts_s):
         starts_s = starts_s(probe(path).duration_s)
+    starts_s = np.asarray(starts_s, np.float64)
+    if not len(starts_s) or not np.all(np.isfinite(starts_s) & (starts_s >= 0)):
+        raise ValueError(f"starts_s={starts_s.tolist()}: expected one or more seconds from 0 on.")
     times_s = np.stack([frame_times(start, num_frames, frame_rate) for start in starts_s])
-    _check_starts(starts_s)
     clip_s = clip_seconds(num_frames, frame_rate)
+    with_stamps = functools.partial(_fill, path, times_s, clip_s, short, size)
     try:
-        clips = _fill(path, times_s.ravel(), clip_s, short, size)
+        return with_stamps(by_count=False)
     except UntrustedStamps:
-        clips = _fill(path, times_s.ravel(), clip_s, short, size, by_count=True)
-    return clips.reshape(*times_s.shape, *clips.shape[1:])
+        return with_stamps(by_count=True)
 
 
-def _check_starts(starts_s) -> None:
-    if not all(np.isfinite(start) and start >= 0 for start in starts_s):
-        raise ValueError(f"starts {list(starts_s)}: expected seconds from 0 on.")
-
-
-def _fill(path, times_s, clip_s, short, size, by_count=False) -> np.ndarray:
-    """The frames on show at `times_s`, (N, H, W, 3)."""
-    frames, beyond = None, []
+def _fill(path, times_s, clip_s, short, size, by_count) -> np.ndarray:
+    """The frames on show at `times_s` (N, T): (N, T, H, W, 3)."""
+    frames, beyond = None, np.zeros(times_s.shape, bool)
     with open_video(path, by_count) as video:
-        for place in np.argsort(times_s, kind="stable"):
+        for flat in np.argsort(times_s, axis=None):
+            place = np.unravel_index(flat, times_s.shape)
             shown = video.frame_at(times_s[place])
-            if video.end_s is not None and times_s[place] >= video.end_s + TOLERANCE_S:
-                beyond.append(place)
+            beyond[place] = video.end_s is not None and times_s[place] >= video.end_s + TOLERANCE_S
             if frames is None:
                 size = size or shown.pixels.shape[:2]
-                frames = np.empty((len(times_s), *size, 3), np.uint8)
-            frames[place] = shown.resized(size)
+                frames = np.empty((*times_s.shape, *size, 3), np.uint8)
+            frames[place] = resize_frame(shown.pixels, size)
         end_s = video.end_s
-    if beyond:
-        _check_end(path, end_s, times_s.max() - clip_s)
+    if beyond.any():
+        _check_end(path, end_s, (times_s[:, 0] - 0.5 * clip_s / times_s.shape[1]).max())
         if short == "loop" and clip_s > end_s:
-            frames[beyond] = _fill(path, times_s[beyond] % end_s, clip_s, short, size, by_count)
+            again_s = times_s[beyond][None] % end_s
+            frames[beyond] = _fill(path, again_s, clip_s, short, size, by_count)[0]
     return frames
 
 
 def _check_end(path, end_s: float, last_start_s: float) -> None:
+    """Tells a clip that ends a little late, which is as it should be, from a damaged file."""
     duration_s = probe(path).duration_s  # raises where the file is truncated
     if end_s < duration_s - MISSING_S:
         raise VideoError(
             path, f"damaged: decoding ends at {end_s:.2f} s of {duration_s:.2f} s. Replace it."
         )
-    if last_start_s > duration_s + MISSING_S:
-        raise VideoError(
-            path,
-            f"ends at {duration_s:.2f} s, before the clip that is to start later. Start it "
-            "earlier.",
-        )
+    if last_start_s >= max(duration_s, end_s):
+        raise VideoError(path, f"ends at {duration_s:.2f} s, before the wanted clip starts.")
 
 
 @functools.lru_cache(maxsize=65536)  # UCF101 has 13,320 files, HMDB51 6,766
 def _probe(path: str, mtime_ns: int, num_bytes: int) -> VideoInfo:
-    with open_video(path) as video:
+    try:
+        return _info(path, by_count=False)
+    except UntrustedStamps:
+        return _info(path, by_count=True)
+
+
+def _info(path: str, by_count: bool) -> VideoInfo:
+    with open_video(path, by_count) as video:
         first = video.frame_at(0.0)
         height, width = first.pixels.shape[:2]
         return VideoInfo(video.tail_s(), 1 / video.frame_s, width, height, first.rotation)
