@@ -13,16 +13,14 @@ from av.video.reformatter import VideoReformatter
 # (1 ms in Matroska), less than any frame: 15 Hz clips of a 30 Hz video take times that lie exactly
 # on its time stamps, and without it rounding alone would choose between two neighbours.
 TOLERANCE_S = 0.002
-# A file is called truncated when more than this of what its header announces is absent: headers
-# round, and count a few frames that decoders do not show.
-MISSING_S = 0.5
 # Where a file has no usable index, times this far apart are worth a seek.
 SEEK_GAP_S = 2.0
 # How far before the wanted time to look for a keyframe, in turn; then the file is read from its
-# start. Program streams find a place by bisection, and it may lie behind the wanted keyframe.
+# start. Without an index a place is found by bisection, and may lie behind the wanted keyframe.
 SEEK_BACK_S = (0.0, 1.0, 4.0)
-# Demuxers whose index lists keyframes (that of MPEG program streams lists places that are none).
-INDEXED_FORMATS = ("avi", "matroska,webm", "mov,mp4,m4a,3gp,3g2,mj2")
+INDEXED_FORMATS = ("avi", "matroska,webm", "mov,mp4,m4a,3gp,3g2,mj2")  # they list keyframes
+# MPEG program streams give several frames one time stamp: right only if counted from the start.
+SEEKLESS_FORMATS = ("mpeg",)
 # Demuxers of pictures and text files, both of which FFmpeg can show as video.
 STILL_FORMATS = ("image2", "tty")
 
@@ -96,17 +94,17 @@ class Video:
         """Where the last frame's time ends; None until the cursor has come there."""
         self._converter = VideoReformatter()
         self._attach(container)
-        rate = self._stream.average_rate or self._stream.guessed_rate
+        rate = self.stream.average_rate or self.stream.guessed_rate
         self.frame_s = float(1 / rate) if rate else 0.04  # 25 Hz: FFmpeg's own guess
         # AVI has no time stamps of its own, and those derived from the order of its packets are
         # wrong where the packets are not in the order of display.
-        if container.format.name == "avi" and self._stream.codec_context.has_b_frames:
+        if container.format.name == "avi" and self.stream.codec_context.has_b_frames:
             self._by_count = True
         self._restart_frames()
 
     def close(self) -> None:
         """Closes the file."""
-        self._container.close()
+        self.container.close()
 
     def frame_at(self, time_s: float) -> Frame:
         """The frame on show at `time_s`, no earlier than in the call before; beyond, the last."""
@@ -116,40 +114,32 @@ class Video:
             self._shown, self._ahead = self._ahead, None
         return self._shown
 
-    def tail_s(self) -> float:
-        """Where the last frame's time ends, by the packets at the end; the cursor is lost.
+    def packet_ends(self) -> dict[int, float]:
+        """Seconds at which the last packet of each stream ends, by stream index.
 
-        Raises:
-            VideoError: where the file announces more than it has.
+        By the stream's own clock, which need not start at 0. Only the end of the file is read,
+        where it can be found. The cursor is lost.
         """
-        announced = self._container.duration or 0  # of the longest stream, in av.time_base
         try:
-            self._container.seek((self._container.start_time or 0) + announced)
+            self.container.seek((self.container.start_time or 0) + (self.container.duration or 0))
             ends = self._packet_ends()
         except av.FFmpegError:
             ends = {}
-        if self._stream.index not in ends:  # no index: go through the file, without decoding
+        if self.stream.index not in ends:  # no index: go through the file, without decoding
             self._reopen()
             ends = self._packet_ends()
-        origin = self._container.start_time or 0
-        present_s, announced_s = max(ends.values(), default=origin), announced / av.time_base
-        present_s -= origin / av.time_base
-        if present_s < announced_s - MISSING_S:
-            there = f"{present_s:.2f} s of {announced_s:.2f} s are there"
-            raise VideoError(self.path, f"is truncated: {there}. Replace it.")
-        end_s = ends.get(self._stream.index, 0.0) - float(self._first_pts * self._stream.time_base)
-        return max(end_s, self.frame_s)
+        return ends
 
     def _packet_ends(self) -> dict[int, float]:
-        """Seconds at which the last packet of each stream ends, from here to the file's end."""
         ends = {}
-        streams = [s for s in self._container.streams if s.type in ("video", "audio")]
+        streams = [s for s in self.container.streams if s.type in ("video", "audio")]
         try:
-            for packet in self._container.demux(streams):
+            for packet in self.container.demux(streams):
                 stamp = packet.dts if packet.pts is None else packet.pts
                 if stamp is not None:
-                    end_s = float((stamp + (packet.duration or 0)) * packet.time_base)
-                    index = packet.stream.index
+                    index, base = packet.stream.index, packet.time_base
+                    unstated_s = self.frame_s if index == self.stream.index else 0.0
+                    end_s = float(stamp * base) + (float(packet.duration * base) or unstated_s)
                     ends[index] = max(end_s, ends.get(index, end_s))
         except av.FFmpegError:
             pass  # a damaged end: what came before it is what there is
@@ -157,7 +147,7 @@ class Video:
 
     def _attach(self, container) -> None:
         """Takes the first video stream that is no cover picture."""
-        self._container = container
+        self.container = container
         name, cover = container.format.name, av.stream.Disposition.attached_pic
         pictures = name in STILL_FORMATS or name.endswith("_pipe")
         streams = [s for s in container.streams.video if not s.disposition & cover]
@@ -165,18 +155,18 @@ class Video:
             has = "is a picture or text" if pictures else "has no video stream"
             sound = " (it has sound only)" if container.streams.audio else ""
             raise VideoError(self.path, f"{has}{sound}; expected a video file.")
-        self._stream = streams[0]
-        if self._stream.codec_context is None:
+        self.stream = streams[0]
+        if self.stream.codec_context is None:
             raise VideoError(self.path, "is in a codec that this build of FFmpeg cannot decode.")
-        self._stream.thread_type = "NONE"  # many files at once are the parallelism
+        self.stream.thread_type = "NONE"  # many files at once are the parallelism
 
     def _reopen(self) -> None:
-        self._container.close()
+        self.container.close()
         self._attach(_open(self.path))
 
     def _restart_frames(self) -> None:
         """Puts the cursor on the first frame that the file shows."""
-        self._first_pts, self._ahead = None, None
+        self.first_pts, self._ahead = None, None
         self._frames = self._decode()
         self._shown = next(self._frames, None)
         if self._shown is None:
@@ -184,12 +174,12 @@ class Video:
 
     def _decode(self) -> Iterator[Frame]:
         """Frames in order of display, from wherever the file stands."""
-        for count, frame in enumerate(self._container.decode(self._stream)):
+        for count, frame in enumerate(self.container.decode(self.stream)):
             if frame.pts is None and not self._by_count:
                 raise UntrustedStamps
-            if self._first_pts is None:
-                self._first_pts = frame.pts or 0
-            ticks = (frame.pts or 0) - self._first_pts
+            if self.first_pts is None:
+                self.first_pts = frame.pts or 0
+            ticks = (frame.pts or 0) - self.first_pts
             time_s = count * self.frame_s if self._by_count else float(ticks * frame.time_base)
             yield Frame(frame, time_s, self._converter)
 
@@ -205,22 +195,23 @@ class Video:
 
     def _seek_pays(self, time_s: float) -> bool:
         """Whether a keyframe lies, or may lie, between the frame on show and `time_s`."""
-        if self._by_count or self.end_s is not None:
+        name = self.container.format.name
+        if self._by_count or self.end_s is not None or name in SEEKLESS_FORMATS:
             return False
-        index, base = self._stream.index_entries, self._stream.time_base
-        if self._container.format.name in INDEXED_FORMATS and len(index) > 1:
-            place = index.search_timestamp(self._first_pts + int(time_s / base))
-            shown_pts = self._first_pts + round(self._shown.time_s / base)
+        index, base = self.stream.index_entries, self.stream.time_base
+        if name in INDEXED_FORMATS and len(index) > 1:
+            place = index.search_timestamp(self.first_pts + int(time_s / base))
+            shown_pts = self.first_pts + round(self._shown.time_s / base)
             return place >= 0 and index[place].timestamp > shown_pts
         return time_s - self._shown.time_s > SEEK_GAP_S
 
     def _seek(self, time_s: float) -> None:
         """Puts the cursor on a keyframe at or before `time_s`, else back on the first frame."""
-        base = self._stream.time_base
+        base = self.stream.time_base
         for back_s in SEEK_BACK_S:
             try:
-                target = self._first_pts + int(max(0.0, time_s - back_s) / base)
-                self._container.seek(target, stream=self._stream)
+                target = self.first_pts + int(max(0.0, time_s - back_s) / base)
+                self.container.seek(target, stream=self.stream)
                 self._frames, self._ahead = self._decode(), None
                 # Frames that come before the keyframe lack what they refer to.
                 key = next((frame for frame in self._frames if frame.is_key), None)

@@ -5,15 +5,20 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import av
 import numpy as np
 
 from r21d_keras.clips import clip_seconds, frame_times
 
-from .decoder import MISSING_S, TOLERANCE_S, UntrustedStamps, VideoError, open_video
+from .decoder import TOLERANCE_S, UntrustedStamps, Video, VideoError, open_video
 from .frames import resize_frame
 
 SHORT_VIDEO = ("loop", "repeat_last")
 """What fills a clip that is longer than its video: the video again, or its last frame."""
+
+# A file is called truncated or damaged when more than this of what it announces is absent:
+# headers round, and count a few frames that decoders do not show.
+MISSING_S = 0.5
 
 
 @dataclass(frozen=True)
@@ -142,4 +147,19 @@ def _info(path: str, by_count: bool) -> VideoInfo:
     with open_video(path, by_count) as video:
         first = video.frame_at(0.0)
         height, width = first.pixels.shape[:2]
-        return VideoInfo(video.tail_s(), 1 / video.frame_s, width, height, first.rotation)
+        return VideoInfo(_duration_s(path, video), 1 / video.frame_s, width, height, first.rotation)
+
+
+def _duration_s(path: str, video: Video) -> float:
+    """Seconds from the first frame to the end of the last, by the packets at the file's end."""
+    ends = video.packet_ends()
+    origin_s = (video.container.start_time or 0) / av.time_base
+    present_s = max(ends.values(), default=origin_s) - origin_s
+    announced_s = (video.container.duration or 0) / av.time_base  # of the longest stream
+    if video.container.format.name == "avi":  # FFmpeg fits an AVI's duration to the file's size
+        announced_s = max(announced_s, video.stream.frames * video.frame_s)
+    if present_s < announced_s - MISSING_S:
+        there = f"{present_s:.2f} s of {announced_s:.2f} s are there"
+        raise VideoError(path, f"is truncated: {there}. Replace it.")
+    first_s = float(video.first_pts * video.stream.time_base)
+    return max(ends.get(video.stream.index, first_s) - first_s, video.frame_s)
