@@ -31,7 +31,7 @@ class Loop:
     Attributes:
         steps_done: optimizer steps since the start of the run, int64 variable.
         averages: the model's averaged weights, or None.
-        num_traces: how often TensorFlow has traced the training call.
+        num_traces: how often TensorFlow has traced a training or an evaluation step.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class Loop:
         self.driven = keras.Model(model.inputs, model.outputs)
         self.driven.compile(optimizer=optimizer)
         self._train_call = tf.function(self._train_steps)
-        self._test_call = tf.function(self._test_batch)
+        self._test_call = None
 
     def run(
         self,
@@ -100,10 +100,12 @@ class Loop:
         return logs
 
     def evaluate(self, dataset: tf.data.Dataset) -> dict[str, float]:
-        """Loss and accuracy over all examples of `dataset`, each counted once; averaged weights if any."""
-        totals = tf.zeros(3)
+        """Loss and accuracy of the final weights over all of `dataset`, each example counted once."""
+        totals, batches = tf.zeros(3), distribute(dataset, self.strategy)
+        if self._test_call is None:  # the signature leaves the batch size open: one trace for all
+            self._test_call = tf.function(self._test_batch, input_signature=[batches.element_spec])
         with self.final_weights():
-            for batch in distribute(dataset, self.strategy):
+            for batch in batches:
                 totals += self._test_call(batch)
         return _means(totals.numpy())
 
@@ -163,6 +165,7 @@ class Loop:
         return share * _sums(labels, logits, losses)
 
     def _test_batch(self, batch):
+        self.num_traces += 1
         sums = self.strategy.run(self._test_step, batch)
         return self.strategy.reduce(tf.distribute.ReduceOp.SUM, sums, axis=None)
 

@@ -97,8 +97,11 @@ class ModelDir:
         return config, tuple(self.classes.read_text("utf-8").splitlines())
 
 
-def build_model(config: TrainConfig, num_classes: int) -> keras.Model:
-    """The configured network with random weights; clips (B, T, S, S, 3) in, logits (B, N) out."""
+def build_model(config: TrainConfig, num_classes: int | None) -> keras.Model:
+    """The configured network with random weights; clips (B, T, S, S, 3) in, logits (B, N) out.
+
+    Without classes it has no classifier.
+    """
     return _network(config, num_classes, None)
 
 
@@ -145,10 +148,11 @@ def write_text(path: pathlib.Path, text: str) -> None:
     os.replace(partial, path)
 
 
-def _network(config: TrainConfig, num_classes: int, activation: str | None) -> keras.Model:
+def _network(config: TrainConfig, num_classes: int | None, activation: str | None) -> keras.Model:
     return VideoResNet(
         config.variant,
-        num_classes=num_classes,
+        num_classes=num_classes or 1,
+        include_top=num_classes is not None,
         input_shape=config.clip_shape,
         classifier_activation=activation,
         convention=config.convention,

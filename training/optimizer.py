@@ -1,4 +1,4 @@
-"""SGD as the paper's networks were trained: linear rule, warm-up, Nesterov momentum, L2, averages."""
+"""SGD as for the paper's networks: linear rule, warm-up, Nesterov momentum, L2; and averages."""
 
 import contextlib
 import math
@@ -84,7 +84,7 @@ def make_schedule(config: TrainConfig, steps_per_epoch: int) -> WarmupSchedule:
 
 
 def make_optimizer(config: TrainConfig, schedule: WarmupSchedule) -> keras.optimizers.Optimizer:
-    """SGD with momentum; with float16 arithmetic it also scales the loss. See `l2_penalty` for L2."""
+    """SGD with momentum; with float16 it also scales the loss. `l2_penalty` is apart from it."""
     optimizer = keras.optimizers.SGD(
         schedule, momentum=config.momentum, nesterov=config.nesterov and config.momentum > 0
     )
@@ -92,7 +92,7 @@ def make_optimizer(config: TrainConfig, schedule: WarmupSchedule) -> keras.optim
 
 
 def l2_penalty(variables: Sequence, weight_decay: float) -> tf.Tensor:
-    """weight_decay / 2 times the sum of squares of all kernels, a float32 scalar to add to the loss.
+    """weight_decay / 2 times the sum of squares of all kernels: a float32 scalar, part of the loss.
 
     Its gradient, weight_decay * w, passes through momentum and learning rate: what Caffe2's
     AddWeightDecay (caffe2/python/optimizer.py) and torch.optim.SGD(weight_decay=) do, and Keras'

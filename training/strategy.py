@@ -1,7 +1,5 @@
 """Which devices a run uses, as a tf.distribute strategy, and how batches reach them."""
 
-import functools
-
 import tensorflow as tf
 from absl import logging
 
@@ -12,7 +10,8 @@ def make_strategy(config: TrainConfig) -> tf.distribute.Strategy:
     """The strategy of `config`: one replica for each GPU, or config.num_cpu_replicas without a GPU.
 
     Several replicas on a CPU are for tests and demonstrations; they share its cores. They must be
-    asked for before TensorFlow has run anything in this process.
+    asked for before TensorFlow has run anything in this process, and one process can have one such
+    number only: TensorFlow keeps the group of devices that first added tensors up.
 
     Raises:
         ConfigError: if TensorFlow has started with fewer CPU devices than are wanted.
@@ -24,7 +23,7 @@ def make_strategy(config: TrainConfig) -> tf.distribute.Strategy:
     if config.strategy == "one":
         strategy = tf.distribute.OneDeviceStrategy(f"{kind}:0")
     else:
-        strategy = _mirrored(tuple(f"{kind}:{i}" for i in range(count)))
+        strategy = tf.distribute.MirroredStrategy([f"{kind}:{i}" for i in range(count)])
     logging.info(
         "Strategy %s: %d replica(s) on %s.",
         config.strategy,
@@ -58,14 +57,6 @@ def distribute(dataset: tf.data.Dataset, strategy: tf.distribute.Strategy):
         return tf.data.Dataset.range(replicas).map(one)
 
     return strategy.distribute_datasets_from_function(lambda _: dataset.flat_map(slices))
-
-
-# TensorFlow numbers its collective operations by strategy object, but keeps one table of them for
-# the process: a second strategy over the same devices would collide with the first ("Shape mismatch
-# in the collective instance").
-@functools.cache
-def _mirrored(devices: tuple[str, ...]) -> tf.distribute.MirroredStrategy:
-    return tf.distribute.MirroredStrategy(devices)
 
 
 def _split_cpu(count: int) -> None:

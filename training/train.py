@@ -1,0 +1,173 @@
+"""Training from a configuration to weights: `r21d train`.
+
+    r21d train --recipe=demo --model_dir=runs/motion
+
+trains a narrow R(2+1)D-10 on the built-in data set. Called again with the same --model_dir it
+continues after the last finished epoch and ends with the same weights as if it had not stopped.
+"""
+
+import contextlib
+import pathlib
+from collections.abc import Callable, Iterable
+
+import keras
+import tensorflow as tf
+from absl import logging
+
+from .callbacks import Curves, HistoryFile, KeepState, Progress, read_history
+from .config import ConfigError, TrainConfig, validate
+from .datasets import VideoSet, load_dataset
+from .loop import Loop
+from .model_dir import ModelDir, build_model, save_weights
+from .optimizer import make_optimizer, make_schedule
+from .pipeline import BadVideos, clips_in_epoch, test_clips, train_batches
+from .resume import RunState, check_resumable
+from .start import check_weights, freeze, load_start
+from .strategy import make_strategy
+
+
+def train(config: TrainConfig, callbacks: Iterable[keras.callbacks.Callback] = ()) -> dict:
+    """Trains, or continues, the run of `config` in config.model_dir.
+
+    Args:
+        config: what to train; see TrainConfig.
+        callbacks: any more keras.callbacks. They see a compiled model that shares the network's
+            layers; setting its `stop_training` ends the run after the epoch.
+
+    Returns:
+        The last epoch's metrics by name (loss, accuracy, learning_rate, val_loss, val_accuracy)
+        and best_val_accuracy, if ever validated.
+
+    Raises:
+        ConfigError: values that cannot be run, or that are not those of the run in model_dir.
+        ValueError: data or weights that are not as expected.
+        DivergedError: if the loss is not finite.
+        VideoError: a video that fails in mid-run, with on_bad_video="stop".
+    """
+    validate(config)
+    if not config.model_dir:
+        raise ConfigError("model_dir='': expected the folder in which the run is kept.")
+    folder = ModelDir(pathlib.Path(config.model_dir))
+    fresh = not check_resumable(folder, config)
+    if fresh:
+        check_weights(config.weights)
+    strategy = make_strategy(config)
+    _check_batch(config, strategy)
+    videos = load_dataset(config, "train")
+    test_videos = load_dataset(config, "test") if config.validate_every else None
+    _check_classes(folder, videos, test_videos)
+    loop = _make_loop(config, strategy, videos, fresh)
+    folder.write_run(config, videos.classes)
+    return _run(loop, folder, videos, test_videos, callbacks)
+
+
+def _run(loop: Loop, folder: ModelDir, videos, test_videos, callbacks) -> dict:
+    config, bad_videos = loop.config, BadVideos()
+    state = RunState(loop, folder)
+    first_epoch = state.restore()
+    validate_now = test_videos and _validation(loop, test_videos, config, bad_videos)
+    try:
+        logs = loop.run(
+            lambda epoch: train_batches(videos, config, epoch, bad_videos),
+            validate_now,
+            [
+                HistoryFile(folder.history, first_epoch),
+                keras.callbacks.TensorBoard(str(folder.events), write_graph=False),
+                *callbacks,
+                Progress(clips_in_epoch(videos, config)),
+                KeepState(loop, state, folder),
+                Curves(folder),
+            ],
+            first_epoch,
+        )
+    except tf.errors.OpError as error:  # how TensorFlow reports what its input pipeline raised
+        raise (bad_videos.fatal or error) from None
+    _finish(loop, folder, bad_videos, validated=float(state.best_accuracy) >= 0)
+    logs = logs or _last_logs(folder)
+    if float(state.best_accuracy) >= 0:
+        logs["best_val_accuracy"] = float(state.best_accuracy)
+    return logs
+
+
+def _make_loop(config: TrainConfig, strategy, videos: VideoSet, fresh: bool) -> Loop:
+    keras.utils.set_random_seed(config.seed)
+    with strategy.scope(), _precision(config.precision):
+        model = build_model(config, len(videos.classes))
+        if fresh:
+            load_start(model, config, len(videos.classes))
+        freeze(model, config.freeze_until)
+        steps = -(-clips_in_epoch(videos, config) // config.global_batch_size)
+        schedule = make_schedule(config, steps)
+        loop = Loop(model, make_optimizer(config, schedule), schedule, strategy, config)
+    trained = sum(int(weight.shape.num_elements()) for weight in model.trainable_weights)
+    logging.info(
+        "%s: %s parameters, %s of them trained; %d classes; %d videos, %d clips an epoch.",
+        config.variant,
+        f"{model.count_params():,}",
+        f"{trained:,}",
+        len(videos.classes),
+        len(videos),
+        clips_in_epoch(videos, config),
+    )
+    return loop
+
+
+@contextlib.contextmanager
+def _precision(name: str):
+    before = keras.mixed_precision.global_policy()
+    keras.mixed_precision.set_global_policy(name)
+    try:
+        yield
+    finally:
+        keras.mixed_precision.set_global_policy(before)
+
+
+def _validation(
+    loop: Loop, videos: VideoSet, config: TrainConfig, bad_videos: BadVideos
+) -> Callable[[], dict[str, float]]:
+    """Loss and accuracy of the middle clip of each video, once each."""
+    labels = tf.constant(videos.labels, tf.int32)
+    clips = test_clips(videos, config, 1, bad_videos)  # (1, T, S, S, 3), index
+    batches = clips.map(lambda clip, index: (clip[0], tf.gather(labels, index)))
+    batches = batches.batch(config.global_batch_size).prefetch(1)
+    return lambda: loop.evaluate(batches)
+
+
+def _finish(loop: Loop, folder: ModelDir, bad_videos: BadVideos, validated: bool) -> None:
+    with loop.final_weights() as model:
+        save_weights(model, folder.weights("final"))
+        if not validated:
+            logging.warning("Never validated: best.weights.h5 is the last epoch's.")
+            save_weights(model, folder.weights("best"))
+    for path, reason in bad_videos.files:
+        logging.warning("Could not be read: %s: %s", path, reason)
+    if bad_videos:
+        logging.warning("%d videos could not be read in mid-run.", len(bad_videos))
+
+
+def _check_batch(config: TrainConfig, strategy) -> None:
+    replicas = strategy.num_replicas_in_sync
+    if config.global_batch_size < replicas:
+        raise ConfigError(
+            f"global_batch_size={config.global_batch_size} is less than the {replicas} replicas; "
+            "give each at least one clip, or use --strategy=one."
+        )
+
+
+def _check_classes(folder: ModelDir, videos: VideoSet, test_videos: VideoSet | None) -> None:
+    if test_videos and test_videos.classes != videos.classes:
+        differing = sorted(set(videos.classes) ^ set(test_videos.classes))
+        raise ConfigError(
+            f"The videos to train on have {len(videos.classes)} classes, those to test on "
+            f"{len(test_videos.classes)}; only in one of them: {', '.join(differing)}."
+        )
+    if folder.config.is_file() and folder.read_run()[1] != videos.classes:
+        raise ConfigError(
+            f"{folder.classes} lists other classes than {videos.name} has now. Give another "
+            "--model_dir for other data."
+        )
+
+
+def _last_logs(folder: ModelDir) -> dict[str, float]:
+    row = read_history(folder.history)[-1]
+    return {name: float(text) for name, text in row.items() if text and name != "epoch"}
