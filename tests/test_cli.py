@@ -1,0 +1,124 @@
+import os
+import re
+import subprocess
+import sys
+
+import pytest
+
+from r21d_keras import __version__
+from r21d_keras.training.cli import main
+from r21d_keras.training.commands import COMMANDS
+
+
+def r21d(*arguments):
+    """The command in a process of its own, as a user starts it."""
+    return subprocess.run(
+        [sys.executable, "-m", "r21d_keras.training.cli", *arguments],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+
+
+def one_line(text):
+    assert text.endswith("\n") and text.count("\n") == 1, text
+    return text.strip()
+
+
+def test_commands_answer_in_a_process_of_their_own():
+    version = r21d("--version")
+    assert (version.returncode, version.stdout) == (0, f"r21d_keras {__version__}\n")
+    assert version.stderr == ""
+
+
+def test_help_lists_every_command_and_needs_no_tensorflow():
+    code = (
+        "import sys, r21d_keras.training.cli as cli; code = cli.main(['--help']);"
+        "sys.exit(code or 'tensorflow' in sys.modules or 'keras' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert re.findall(r"^  (\w+)", done.stdout, re.M) == list(COMMANDS)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_explains_all_its_flags(name, capsys):
+    assert main([name, "--help"]) == 0
+    out, err = capsys.readouterr()
+    assert out.startswith(f"usage: r21d {name} ") and err == ""
+    assert "--verbosity" in out
+    assert all(re.search(r"\w", line) for line in out.splitlines()[4:])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["trian"], "unknown command 'trian'. Did you mean train? Known: demo, train,"),
+        (["--verbosity=1"], "unknown command '--verbosity=1'."),
+        (["train", "--epoch=3"], "unknown flag --epoch. Did you mean --epochs?"),
+        (
+            ["train", "--norandom_flips"],
+            "unknown flag --norandom_flips. Did you mean --random_flip?",
+        ),
+        (["train", "--zzz"], "unknown flag --zzz. `r21d train --help` lists all."),
+        (["train", "--epochs=many"], "flag --epochs=many: "),
+        (["train", "--recipe=none_such"], "--recipe=none_such: value should be one of <"),
+        (["train", "--epochs"], "Missing value for flag --epochs"),
+        (["train", "video.mp4", "--model_dir=x"], "unexpected argument 'video.mp4'"),
+        (["train"], "--model_dir is missing"),
+        (["train", "--model_dir=x", "--clip_frames=0", "--epochs=0"], "expected at least 1"),
+        (["train", "--model_dir=x", "--config_file=no.json"], "no.json: cannot be read"),
+        (["evaluate"], "--model_dir is missing"),
+        (["evaluate", "--model_dir=x", "--num_clips=0"], "flag --num_clips=0: "),
+        (["export", "--model_dir=x"], "--out is missing"),
+        (["predict", "video.mp4"], "--model is missing"),
+        (["predict", "--model=x"], "no video given"),
+        (["demo"], "--out is missing"),
+    ],
+)
+def test_a_wrong_command_line_is_one_line_and_code_2(arguments, message, capsys):
+    assert main(arguments) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert message in one_line(err)
+    assert err.startswith(f"r21d {arguments[0]}: " if arguments[0] in COMMANDS else "r21d: ")
+
+
+def test_no_command_shows_the_overview_as_an_error(capsys):
+    assert main([]) == 2
+    assert "usage: r21d COMMAND" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["evaluate", "--model_dir=no_such_run"], "no_such_run holds no training run"),
+        (["export", "--model_dir=no_such_run", "--out=out"], "no_such_run holds no training run"),
+        (["predict", "--model=no_such_run", "a.mp4"], "holds neither a run (config.json) nor"),
+        (["predict", "a.mp4", "--model=no_such_run", "--json"], "holds neither a run"),
+    ],
+)
+def test_an_error_is_one_line_and_code_1(arguments, message, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main(arguments) == 1
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert message in one_line(err)
+    assert err.startswith(f"r21d {arguments[0]}: error: ")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_verbosity_adds_the_traceback(capsys):
+    assert main(["evaluate", "--model_dir=no_such_run", "--verbosity=1"]) == 1
+    err = capsys.readouterr().err
+    assert "Traceback (most recent call last)" in err
+    assert err.splitlines()[-1].startswith("r21d evaluate: error: no_such_run holds no")
+
+
+def test_tensorflow_starts_quietly():
+    unset = {k: v for k, v in os.environ.items() if k != "TF_CPP_MIN_LOG_LEVEL"}
+    command = [sys.executable, "-m", "r21d_keras.training.cli", "evaluate", "--model_dir=/none"]
+    done = subprocess.run(command, env=unset, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 1
+    assert one_line(done.stderr).startswith("r21d evaluate: error: /none holds no training run")

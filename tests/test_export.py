@@ -1,0 +1,160 @@
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from r21d_keras.training.export import CLASSES, METADATA, export
+from r21d_keras.training.frames import center_crop, resize_clip
+from r21d_keras.training.model_dir import load_run
+from r21d_keras.training.pipeline import normalise
+
+IN_A_FRESH_PROCESS = """
+import sys, numpy as np, tensorflow as tf
+
+pytest_plugins = ["tests.tiny_run"]
+model = tf.saved_model.load(sys.argv[1])
+answer = model.signatures["serving_default"](clips=tf.constant(np.load(sys.argv[2])))
+np.savez(sys.argv[3], **{name: value.numpy() for name, value in answer.items()})
+"""
+
+
+@pytest.fixture(scope="module")
+def exported(tiny_run, tmp_path_factory):
+    """A run and its SavedModel."""
+    run, out = tiny_run(), tmp_path_factory.mktemp("exports") / "new" / "1"
+    export(run, out)
+    return run, out
+
+
+def random_clips(shape, seed=0):
+    """Smooth clips: noise on every pixel would turn a rounding into another picture."""
+    coarse = np.random.default_rng(seed).integers(0, 256, (*shape[:2], 6, 6, 3), dtype=np.uint8)
+    return np.stack([resize_clip(clip, shape[2:4]) for clip in coarse])
+
+
+def keras_answer(run, clips):
+    """What the Keras model says, by the preparation that training uses."""
+    config, _, model = load_run(run)
+    numbers = config.preprocessing
+    resized = np.stack([resize_clip(clip, numbers.resize) for clip in clips])
+    return model(normalise(center_crop(resized, numbers.crop_size), numbers)).numpy()
+
+
+def test_it_says_what_the_keras_model_says(exported):
+    run, out = exported
+    classes = load_run(run)[1]
+    loaded = tf.saved_model.load(str(out))
+    serve = loaded.signatures["serving_default"]
+    for shape in [(2, 4, 36, 40, 3), (1, 4, 64, 64, 3), (3, 4, 20, 90, 3)]:
+        clips = random_clips(shape)
+        expected = keras_answer(run, clips)
+        answer = {name: value.numpy() for name, value in serve(clips=tf.constant(clips)).items()}
+        # At the network's own size nothing is resized; else OpenCV's bilinear differs by rounding.
+        tolerance = 1e-6 if shape[2:4] == (36, 40) else 2e-3
+        np.testing.assert_allclose(answer["probabilities"], expected, atol=tolerance)
+        order = np.argsort(-answer["probabilities"], axis=1)[:, :5]
+        assert [[name.decode() for name in row] for row in answer["labels"]] == [
+            [classes[i] for i in row] for row in order
+        ]
+        scores = np.take_along_axis(answer["probabilities"], order, axis=1)
+        np.testing.assert_array_equal(answer["scores"], scores)
+    assert np.ptp(expected) > 0.1  # not a model that says the same of everything
+
+
+def test_float_clips_takes_prepared_clips(exported):
+    run, out = exported
+    loaded = tf.saved_model.load(str(out))
+    clips = np.random.default_rng(0).normal(size=(2, 4, 32, 32, 3)).astype(np.float32)
+    answer = loaded.signatures["float_clips"](clips=tf.constant(clips))
+    expected = load_run(run)[2](clips).numpy()
+    np.testing.assert_allclose(answer["probabilities"].numpy(), expected, atol=1e-6)
+
+
+def test_signatures_are_what_clients_are_told(exported):
+    loaded = tf.saved_model.load(str(exported[1]))
+    assert set(loaded.signatures) == {"serving_default", "float_clips"}
+    for name, dtype, frame in [("serving_default", "uint8", None), ("float_clips", "float32", 32)]:
+        inputs = loaded.signatures[name].structured_input_signature[1]
+        spec = tf.TensorSpec((None, None, frame, frame, 3), dtype, "clips")
+        assert inputs == {"clips": spec}
+        outputs = loaded.signatures[name].structured_outputs
+        assert {key: (out.dtype.name, out.shape[-1]) for key, out in outputs.items()} == {
+            "probabilities": ("float32", 8),
+            "labels": ("string", 5),
+            "scores": ("float32", 5),
+        }
+
+
+@pytest.mark.parametrize(
+    ("variant", "length"), [("r2plus1d_10", 7), ("mc3_10", 2), ("f_r2d_10", 1), ("r2d_10", 4)]
+)
+def test_clip_length_is_free_except_for_r2d(tiny_run, tmp_path, variant, length):
+    run = tiny_run(variant=variant)
+    export(run, tmp_path / "1")
+    serve = tf.saved_model.load(str(tmp_path / "1")).signatures["serving_default"]
+    free = serve.structured_input_signature[1]["clips"].shape[1] is None
+    assert free == (variant != "r2d_10")
+    answer = serve(clips=tf.constant(random_clips((2, length, 36, 40, 3))))
+    assert answer["probabilities"].shape == (2, 8)
+
+
+def test_few_classes_have_as_many_labels(tiny_run, tmp_path):
+    export(tiny_run(classes=("yes", "no")), tmp_path / "1")
+    serve = tf.saved_model.load(str(tmp_path / "1")).signatures["serving_default"]
+    answer = serve(clips=tf.constant(random_clips((1, 4, 36, 40, 3))))
+    assert {name.decode() for name in answer["labels"].numpy()[0]} == {"yes", "no"}
+
+
+def test_a_fresh_process_and_a_tf1_session_agree(exported, tmp_path):
+    run, out = exported
+    clips = random_clips((2, 4, 36, 40, 3))
+    np.save(tmp_path / "clips.npy", clips)
+    command = [sys.executable, "-c", IN_A_FRESH_PROCESS, out, tmp_path / "clips.npy"]
+    subprocess.run([*command, tmp_path / "answer.npz"], check=True, timeout=120)
+    with np.load(tmp_path / "answer.npz") as fresh:
+        np.testing.assert_allclose(fresh["probabilities"], keras_answer(run, clips), atol=1e-6)
+    with tf.compat.v1.Session(graph=tf.Graph()) as session:
+        graph = tf.compat.v1.saved_model.load(session, ["serve"], str(out))
+        signature = graph.signature_def["serving_default"]
+        names = {key: signature.outputs[key].name for key in ("probabilities", "labels")}
+        answer = session.run(names, {signature.inputs["clips"].name: clips})
+    np.testing.assert_allclose(answer["probabilities"], keras_answer(run, clips), atol=1e-6)
+    assert answer["labels"].shape == (2, 5)
+
+
+def test_metadata_tells_a_reader_what_the_model_wants(exported):
+    run, out = exported
+    config, classes, _ = load_run(run)
+    about = json.loads((out / METADATA).read_text("utf-8"))
+    assert about["variant"] == "r2plus1d_10"
+    assert about["clip_frames"] == 4
+    assert about["classes"] == list(classes)
+    assert about["preprocessing"] == {
+        "frame_rate": 15.0,
+        "resize": [36, 40],
+        "crop_size": 32,
+        "mean": list(config.mean),
+        "std": list(config.std),
+    }
+    assert (out / CLASSES).read_text("utf-8").splitlines() == list(classes)
+
+
+def test_an_existing_export_stays_and_nothing_half_written(tiny_run, tmp_path):
+    run, out = tiny_run(), tmp_path / "exports" / "1"
+    out.mkdir(parents=True)
+    export(run, out)  # an empty folder is not an export
+    before = {path: path.stat().st_mtime_ns for path in out.rglob("*")}
+    with pytest.raises(FileExistsError, match="exists already and is not overwritten"):
+        export(run, out)
+    assert {path: path.stat().st_mtime_ns for path in out.rglob("*")} == before
+    assert os.listdir(out.parent) == ["1"]
+
+
+def test_a_failed_export_leaves_nothing(tmp_path):
+    with pytest.raises(ValueError, match="holds no training run"):
+        export(tmp_path / "no_run", tmp_path / "exports" / "1")
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,121 @@
+import json
+
+import numpy as np
+import pytest
+from matplotlib.image import imread
+
+from r21d_keras.training.cli import main
+from r21d_keras.training.datasets import read_test_clips
+from r21d_keras.training.export import METADATA, export
+from r21d_keras.training.frames import ClipSpec
+from r21d_keras.training.model_dir import load_run
+from r21d_keras.training.pipeline import normalise
+from r21d_keras.training.predict import load_predictor, predict
+
+pytest_plugins = ["tests.tiny_run"]
+
+
+@pytest.fixture
+def videos(motion_videos):
+    return sorted(str(path) for path in (motion_videos / "test").rglob("*.mp4"))
+
+
+def test_a_run_and_its_export_say_what_the_model_says(tiny_run, tmp_path, videos):
+    run, exported = tiny_run(), tmp_path / "1"
+    export(run, exported)
+    config, classes, model = load_run(run)
+    spec = ClipSpec(num_frames=4, preprocessing=config.preprocessing)
+    for folder in (run, exported):
+        predictor = load_predictor(folder)
+        for video in videos[:2]:
+            clips = normalise(read_test_clips(video, 3, spec), config.preprocessing)
+            expected = model(clips).numpy().mean(axis=0)
+            answer = predict(predictor, video, 3)
+            assert answer.video == video
+            np.testing.assert_allclose(answer.scores, np.sort(expected)[::-1][:5], atol=1e-5)
+            assert answer.labels[0] == classes[expected.argmax()]
+
+
+def test_many_clips_are_averaged_a_few_at_a_time(tiny_run, videos):
+    predictor = load_predictor(tiny_run())
+    assert sum(predict(predictor, videos[0], 23).scores) <= 1 + 1e-5
+
+
+def test_every_real_container_and_codec_is_answered(tiny_run, test_data, capsys):
+    clips = sorted(str(path) for path in (test_data / "clips").iterdir())
+    assert main(["predict", f"--model={tiny_run()}", "--num_clips=2", "--json", *clips]) == 0
+    answers = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [answer["video"] for answer in answers] == clips
+    for answer in answers:
+        scores = [row["score"] for row in answer["labels"]]
+        assert scores == sorted(scores, reverse=True) and len(scores) == 5
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+def test_bad_files_are_named_and_the_others_answered(tiny_run, videos, tmp_path, capsys, as_json):
+    text, empty, missing = (tmp_path / name for name in ("text.mp4", "empty.avi", "missing.mp4"))
+    text.write_text("this is no video\n" * 100)
+    empty.touch()
+    arguments = [videos[0], text, missing, videos[1], empty, tmp_path, *["--json"][:as_json]]
+    assert main(["predict", *map(str, arguments), f"--model={tiny_run()}", "--num_clips=1"]) == 1
+    out, err = capsys.readouterr()
+    lines = err.splitlines()
+    assert len(lines) == 4
+    for line, path, reason in zip(
+        lines,
+        (text, missing, empty, tmp_path),
+        ("not a video", "No such file", "empty", "folder"),
+        strict=True,
+    ):
+        assert line.startswith(f"r21d predict: error: {path}: ")
+        assert reason.lower() in line.lower()
+    if as_json:
+        answers = [json.loads(line) for line in out.splitlines()]
+        assert ["error" in answer for answer in answers] == [False, True, True, False, True, True]
+    else:
+        assert [line for line in out.splitlines() if line[0] != " "] == videos[:2]
+
+
+def test_table_shows_labels_with_their_shares(tiny_run, videos, capsys):
+    assert main(["predict", f"--model={tiny_run()}", videos[0], "--num_clips=1"]) == 0
+    first, *rows = capsys.readouterr().out.splitlines()
+    assert first == videos[0]
+    assert len(rows) == 5 and all(row.split()[0].endswith("%") for row in rows)
+
+
+def test_picture_has_a_row_for_each_video(tiny_run, videos, tmp_path, capsys):
+    heights = []
+    for count in (1, 3):
+        picture = tmp_path / f"{count}.png"
+        arguments = ["--num_clips=2", f"--picture={picture}", *videos[:count]]
+        assert main(["predict", f"--model={tiny_run()}", *arguments]) == 0
+        heights.append(imread(picture).shape[0])
+    assert heights[1] == pytest.approx(3 * heights[0], abs=3)
+
+
+@pytest.mark.parametrize(
+    ("picture", "message"),
+    [("out.jpg", "ends in .png"), ("no/such/folder/out.png", "folder does not exist")],
+)
+def test_a_picture_that_cannot_be_is_refused_at_once(tmp_path, picture, message, capsys):
+    arguments = ["predict", "--model=none", f"--picture={tmp_path / picture}", "none.mp4"]
+    assert main(arguments) == 1
+    assert message in capsys.readouterr().err
+
+
+def test_too_many_videos_for_a_picture_are_refused_at_once(tmp_path, capsys):
+    picture = f"--picture={tmp_path / 'out.png'}"
+    assert main(["predict", "--model=none", picture, *["none.mp4"] * 51]) == 1
+    assert "shows up to 50 videos; got 51" in capsys.readouterr().err
+
+
+def test_folders_that_are_no_model_are_refused(tiny_run, tmp_path):
+    export(tiny_run(), tmp_path / "export" / "2")
+    with pytest.raises(ValueError, match=r"Did you mean .*export/2\?"):
+        load_predictor(tmp_path / "export")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(ValueError, match="holds neither a run"):
+        load_predictor(tmp_path / "empty")
+    (tmp_path / "export" / "2" / METADATA).unlink()
+    with pytest.raises(ValueError, match="without assets.extra/r21d.json"):
+        load_predictor(tmp_path / "export" / "2")

@@ -1,0 +1,153 @@
+"""The `r21d` command: parses, runs a row of commands.py, turns errors into one line and a code."""
+
+import difflib
+import logging
+import os
+import shutil
+import sys
+import textwrap
+import traceback
+
+import absl.logging
+from absl import flags
+
+from r21d_keras import __version__
+
+from .commands import COMMANDS, DONE, FAILED, INTERRUPTED, USAGE, UsageError
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Runs `r21d` with `argv`, without the program's name (None: those of this process).
+
+    Returns:
+        0 if what was asked is done, 1 on an error, 2 if the command line is wrong. Errors are one
+        line on stderr; --verbosity=1 adds the traceback.
+    """
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow's start-up notices
+    if not arguments:
+        print(_overview(), file=sys.stderr)
+        return USAGE
+    name, *rest = arguments
+    if name in ("--help", "-h", "help"):
+        print(_overview())
+        return DONE
+    if name == "--version":
+        print(f"r21d_keras {__version__}")
+        return DONE
+    if name not in COMMANDS:
+        known = ", ".join(COMMANDS)
+        return _fail("r21d", f"unknown command {name!r}.{_nearest(name, COMMANDS)} Known: {known}.")
+    return _run(name, rest)
+
+
+def _run(name: str, arguments: list[str]) -> int:
+    """Parses the arguments of one command and runs it."""
+    command, values = COMMANDS[name], flags.FlagValues()
+    values.set_gnu_getopt(True)  # flags may follow the videos
+    flags.DEFINE_integer(
+        "verbosity", 0, "1: show the traceback of an error", flag_values=values, lower_bound=0
+    )
+    verbose = "--verbosity=1" in arguments
+    try:
+        command.define(values)
+        if {"--help", "-h"} & set(arguments):
+            print(_help(name, values))
+            return DONE
+        positional = _parse(values, name, arguments)
+        verbose = values["verbosity"].value > 0
+        _show_log()
+        return command.run(values, positional)
+    except UsageError as error:
+        return _fail(f"r21d {name}", _fold(error))
+    except KeyboardInterrupt:
+        print(f"r21d {name}: interrupted.", file=sys.stderr)
+        return INTERRUPTED
+    except Exception as error:  # the outermost frame: whatever it is, say it and return a code
+        if verbose:
+            traceback.print_exc()
+        print(f"r21d {name}: error: {_one_line(error)}", file=sys.stderr)
+        return FAILED
+
+
+def _parse(values: flags.FlagValues, name: str, arguments: list[str]) -> list[str]:
+    """Parses flags into `values`; returns the arguments that are no flags.
+
+    Raises:
+        UsageError: an unknown flag (it names the nearest known one), or a value of a wrong type.
+    """
+    try:
+        return values([name, *arguments])[1:]
+    except flags.UnrecognizedFlagError as error:
+        raise UsageError(
+            f"unknown flag --{error.flagname}.{_nearest(error.flagname, values)} "
+            f"`r21d {name} --help` lists all."
+        ) from None
+    except flags.Error as error:
+        raise UsageError(f"{_fold(error).rstrip('.')}. `r21d {name} --help` explains it.") from None
+
+
+class _Lines(logging.Handler):
+    """Writes log messages as plain lines to what is stderr at that time."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        level = "" if record.levelno < logging.WARNING else f"{record.levelname.lower()}: "
+        print(f"{level}{record.getMessage()}", file=sys.stderr, flush=True)
+
+
+def _show_log() -> None:
+    """Shows what the package logs, and nothing of what other libraries say below a warning."""
+    absl.logging.get_absl_logger().handlers = [_Lines()]
+    absl.logging.set_verbosity(absl.logging.INFO)
+
+
+def _nearest(name: str, known) -> str:
+    near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
+    if not near:
+        return ""
+    return f" Did you mean {'--' if isinstance(known, flags.FlagValues) else ''}{near[0]}?"
+
+
+def _fail(who: str, message: str) -> int:
+    print(f"{who}: {message}", file=sys.stderr)
+    return USAGE
+
+
+def _one_line(error: Exception) -> str:
+    """The message; an error that is not meant for users keeps its type."""
+    expected = isinstance(error, ValueError | OSError) and str(error)
+    return _fold(error) if expected else f"{type(error).__name__}: {_fold(error)}"
+
+
+def _fold(error: Exception) -> str:
+    """The message of an error in one line."""
+    return " ".join(str(error).split())
+
+
+def _overview() -> str:
+    lines = [f"  {name:<9} {command.summary}" for name, command in COMMANDS.items()]
+    return "\n".join(
+        [
+            "usage: r21d COMMAND [--flag=value ...]",
+            "",
+            *lines,
+            "",
+            "r21d COMMAND --help lists a command's flags; r21d --version prints the version.",
+        ]
+    )
+
+
+def _help(name: str, values: flags.FlagValues) -> str:
+    width = min(100, shutil.get_terminal_size().columns)
+    lines = [f"usage: r21d {name} {COMMANDS[name].usage}", "", COMMANDS[name].summary, ""]
+    for flag in (values[flag_name] for flag_name in values):
+        no = "[no]" if flag.boolean else ""
+        default = "" if flag.default is None else f" (default {flag.default_as_str})"
+        lines.append(f"  --{no}{flag.name}")
+        text = f"{flag.help}{default}"
+        lines += textwrap.wrap(text, width, initial_indent=" " * 6, subsequent_indent=" " * 6)
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,241 @@
+"""The commands of `r21d` as a table: help, flags, and what each does.
+
+Each imports what it needs when it runs, so that `r21d --help` answers at once.
+"""
+
+import os
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from absl import flags
+
+DONE, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130  # 130: 128 + SIGINT, as shells have it
+
+
+class UsageError(Exception):
+    """A command line that cannot be understood; the message says what was expected."""
+
+
+@dataclass(frozen=True)
+class Command:
+    """One row of the command table.
+
+    summary: one line of help. usage: what follows the command's name. define: defines its flags.
+    run: does it, given the parsed flags and the arguments that are no flags; returns an exit code.
+    """
+
+    summary: str
+    usage: str
+    define: Callable[[flags.FlagValues], None]
+    run: Callable[[flags.FlagValues, list[str]], int]
+
+
+def _define_train(values: flags.FlagValues) -> None:
+    from .recipes import define_flags
+
+    define_flags(values)
+
+
+def _train(values: flags.FlagValues, positional: list[str]) -> int:
+    from .config import ConfigError
+    from .recipes import given_flags, resolve
+
+    _no_more(positional)
+    try:
+        config = resolve(values["recipe"].value, values["config_file"].value, given_flags(values))
+    except ConfigError as error:  # found before any work: as much the command line as a wrong flag
+        raise UsageError(str(error)) from None
+    if not config.model_dir:
+        raise UsageError("--model_dir is missing: the folder in which the run is kept.")
+    with _starting_quietly():
+        from .train import train
+
+    train(config)
+    return DONE
+
+
+def _define_evaluate(values: flags.FlagValues) -> None:
+    _define_run(values)
+    flags.DEFINE_integer(
+        "num_clips",
+        None,
+        "clips a video, averaged (default: the run's eval_clips)",
+        lower_bound=1,
+        flag_values=values,
+    )
+    for name, text in (
+        ("videos", "folder of the videos"),
+        ("splits", "folder of UCF101's official split lists"),
+        ("manifest", "CSV manifest"),
+    ):
+        text += ", where it is not the one of training any more"
+        flags.DEFINE_string(name, None, text, flag_values=values)
+
+
+def _evaluate(values: flags.FlagValues, positional: list[str]) -> int:
+    _no_more(positional)
+    model_dir = _required(values, "model_dir", "the folder of a run of `r21d train`")
+    with _starting_quietly():
+        from .evaluate import evaluate, summary
+
+    places = {name: values[name].value for name in ("videos", "splits", "manifest")}
+    result = evaluate(
+        model_dir,
+        values["num_clips"].value,
+        values["weights"].value,
+        {name: value for name, value in places.items() if value is not None},
+    )
+    print(summary(result))
+    print(f"evaluation.json, predictions.csv, confusion.png are in {model_dir}")
+    return DONE
+
+
+def _define_export(values: flags.FlagValues) -> None:
+    _define_run(values)
+    flags.DEFINE_string(
+        "out", None, "folder to make; TF Serving wants a number as its name", flag_values=values
+    )
+
+
+def _export(values: flags.FlagValues, positional: list[str]) -> int:
+    _no_more(positional)
+    model_dir = _required(values, "model_dir", "the folder of a run of `r21d train`")
+    out = _required(values, "out", "the folder to make, for example DIR/1")
+    with _starting_quietly():
+        from .export import export
+
+    export(model_dir, out, values["weights"].value)
+    print(f"SavedModel: {out}\nTry it:     r21d predict --model={out} VIDEO")
+    return DONE
+
+
+def _define_predict(values: flags.FlagValues) -> None:
+    flags.DEFINE_string(
+        "model", None, "a run's --model_dir, or a SavedModel of `r21d export`", flag_values=values
+    )
+    _define_weights(values)
+    flags.DEFINE_integer(
+        "num_clips", 10, "clips a video, averaged", lower_bound=1, flag_values=values
+    )
+    flags.DEFINE_boolean("json", False, "print one JSON object a video", flag_values=values)
+    flags.DEFINE_string(
+        "picture", None, "PNG to draw: one row of frames and bars a video", flag_values=values
+    )
+
+
+def _predict(values: flags.FlagValues, positional: list[str]) -> int:
+    model = _required(values, "model", "a run's --model_dir, or a SavedModel of `r21d export`")
+    if not positional:
+        raise UsageError("no video given; expected r21d predict --model=DIR VIDEO...")
+    with _starting_quietly():
+        from .predict import predict_and_print
+
+    failed = predict_and_print(
+        model,
+        positional,
+        weights=values["weights"].value,
+        num_clips=values["num_clips"].value,
+        as_json=values["json"].value,
+        picture=values["picture"].value,
+    )
+    return FAILED if failed else DONE
+
+
+def _define_demo(values: flags.FlagValues) -> None:
+    flags.DEFINE_string("out", None, "folder to make or to continue", flag_values=values)
+    flags.DEFINE_integer("seed", 0, "seed of videos and weights", lower_bound=0, flag_values=values)
+
+
+def _demo(values: flags.FlagValues, positional: list[str]) -> int:
+    _no_more(positional)
+    out = _required(values, "out", "the folder for all that the demo makes")
+    with _starting_quietly():
+        from .demo import demo
+
+    demo(out, {"seed": values["seed"].value})
+    return DONE
+
+
+@contextmanager
+def _starting_quietly() -> Iterator[None]:
+    """Keeps what TensorFlow writes while it is imported off the terminal, unless that fails.
+
+    TF_CPP_MIN_LOG_LEVEL does most of it, but TensorFlow 2.21 writes oneDNN's notice before its log
+    is set up. TF_CPP_MIN_LOG_LEVEL=0 in the environment shows all.
+    """
+    if os.environ.get("TF_CPP_MIN_LOG_LEVEL") == "0":
+        yield
+        return
+    sys.stderr.flush()
+    terminal = os.dup(2)
+    with tempfile.TemporaryFile() as held:
+        os.dup2(held.fileno(), 2)
+        try:
+            yield
+        except BaseException:
+            held.seek(0)
+            os.write(terminal, held.read())
+            raise
+        finally:
+            os.dup2(terminal, 2)
+            os.close(terminal)
+
+
+def _define_run(values: flags.FlagValues) -> None:
+    flags.DEFINE_string("model_dir", None, "folder of a run", flag_values=values)
+    _define_weights(values)
+
+
+def _define_weights(values: flags.FlagValues) -> None:
+    flags.DEFINE_enum(
+        "weights", "best", ["best", "final"], "which weights of a run", flag_values=values
+    )
+
+
+def _required(values: flags.FlagValues, name: str, meaning: str) -> str:
+    if not values[name].value:
+        raise UsageError(f"--{name} is missing: {meaning}.")
+    return values[name].value
+
+
+def _no_more(positional: list[str]) -> None:
+    if positional:
+        raise UsageError(f"unexpected argument {positional[0]!r}; options look like --name=value.")
+
+
+COMMANDS = {
+    "demo": Command(
+        "see all of it work: train, evaluate, export and predict on the built-in videos",
+        "--out=DIR",
+        _define_demo,
+        _demo,
+    ),
+    "train": Command(
+        "train a network, or continue a run that was interrupted",
+        "--model_dir=DIR [--recipe=NAME] [--dataset=...] ...",
+        _define_train,
+        _train,
+    ),
+    "evaluate": Command(
+        "clip and video accuracy of a run on its test videos",
+        "--model_dir=DIR",
+        _define_evaluate,
+        _evaluate,
+    ),
+    "export": Command(
+        "write a run as a SavedModel that takes uint8 RGB clips",
+        "--model_dir=DIR --out=DIR/1",
+        _define_export,
+        _export,
+    ),
+    "predict": Command(
+        "say what videos show, by a run or a SavedModel",
+        "--model=DIR VIDEO...",
+        _define_predict,
+        _predict,
+    ),
+}
+"""Commands by name, in the order of `r21d --help`."""

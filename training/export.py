@@ -1,0 +1,133 @@
+"""A trained run as a SavedModel for TF Serving: raw video frames in, labels out."""
+
+import contextlib
+import dataclasses
+import io
+import json
+import os
+import shutil
+from pathlib import Path
+
+import keras
+import tensorflow as tf
+
+from r21d_keras import VideoResNet, __version__, get_variant
+from r21d_keras.zoo.preprocessing import Preprocessing
+
+from .config import TrainConfig
+from .model_dir import load_run
+from .pipeline import normalise
+from .scoring import TOP_K
+
+METADATA = Path("assets.extra", "r21d.json")  # for readers; no runtime loads assets.extra
+CLASSES = Path("assets.extra", "classes.txt")
+
+
+def export(model_dir: str | os.PathLike, out: str | os.PathLike, weights: str = "best") -> None:
+    """Writes the network of a run as a SavedModel into the new folder `out`.
+
+    Signatures, each with one input `clips` and outputs `probabilities` (B, K) float32 in the order
+    of the classes, `labels` (B, k) string and `scores` (B, k) float32, best first, k = min(5, K):
+
+    - `serving_default`: uint8 RGB (B, T, H, W, 3) of any H and W. Resized, cropped, normalised.
+    - `float_clips`: float32 (B, T, S, S, 3), prepared by the caller.
+
+    T is free where the network allows it: everywhere but in the r2d family.
+    assets.extra/ holds classes.txt and r21d.json, which tells frame rate, clip length, sizes.
+
+    Args:
+        model_dir: the folder of a run.
+        out: the folder to make. TF Serving wants a version number as its name.
+        weights: "best" or "final".
+
+    Raises:
+        FileExistsError: if `out` exists and is not an empty folder.
+        ConfigError: if `model_dir` holds no run with these weights.
+    """
+    out = Path(out).absolute()
+    if out.is_file() or (out.is_dir() and any(out.iterdir())):
+        raise FileExistsError(
+            f"{out} exists already and is not overwritten. Expected a new folder; choose the next "
+            "version number, or remove it."
+        )
+    config, classes, model = load_run(model_dir, weights)
+    archive = _archive(_any_length(config, model), config, classes)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = out.with_name(f".{out.name}.{os.getpid()}.part")
+    try:
+        with contextlib.redirect_stdout(io.StringIO()):  # it prints the temporary name
+            archive.write_out(str(unfinished))
+        _write_extra(unfinished, config, classes)
+        os.replace(unfinished, out)
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
+
+
+def _archive(
+    model: keras.Model, config: TrainConfig, classes: tuple[str, ...]
+) -> keras.export.ExportArchive:
+    """The model with its two endpoints, ready to be written."""
+    size, length = config.crop_size, model.input_shape[1]
+
+    def answer(clips):  # (B, T, S, S, 3) float32
+        probabilities = model(clips, training=False)
+        scores, places = tf.math.top_k(probabilities, min(TOP_K, len(classes)))
+        labels = tf.gather(tf.constant(classes), places)
+        return {"probabilities": probabilities, "labels": labels, "scores": scores}
+
+    archive = keras.export.ExportArchive()
+    archive.track(model)
+    archive.add_endpoint(
+        "serving_default",
+        lambda clips: answer(_prepare(clips, config.preprocessing)),
+        [tf.TensorSpec((None, length, None, None, 3), tf.uint8, "clips")],
+    )
+    archive.add_endpoint(
+        "float_clips",
+        lambda clips: answer(clips),
+        [tf.TensorSpec((None, length, size, size, 3), tf.float32, "clips")],
+    )
+    return archive
+
+
+def _prepare(clips: tf.Tensor, numbers: Preprocessing) -> tf.Tensor:
+    """Frames as the network's input, in the graph; with the resize and crop of frames.py."""
+    batch, length, height, width, _ = tf.unstack(tf.shape(clips))
+    frames = tf.reshape(clips, (-1, height, width, 3))  # (B*T, H, W, 3)
+    # Rounded, because training resizes to uint8.
+    frames = tf.round(tf.image.resize(frames, numbers.resize, "bilinear"))
+    size = numbers.crop_size
+    top, left = ((side - size) // 2 for side in numbers.resize)
+    frames = frames[:, top : top + size, left : left + size]  # (B*T, S, S, 3)
+    return tf.reshape(normalise(frames, numbers), (batch, length, size, size, 3))
+
+
+def _any_length(config: TrainConfig, model: keras.Model) -> keras.Model:
+    """The same network for clips of any length, where its first convolution allows it."""
+    if get_variant(config.variant).kinds[0] == "clip":
+        return model
+    twin = VideoResNet(
+        config.variant,
+        num_classes=model.output_shape[-1],
+        input_shape=(None, *config.clip_shape[1:]),
+        classifier_activation="softmax",
+        convention=config.convention,
+        width_multiplier=config.width_multiplier,
+    )
+    twin.set_weights(model.get_weights())
+    return twin
+
+
+def _write_extra(folder: Path, config: TrainConfig, classes: tuple[str, ...]) -> None:
+    """Writes the files that tell a reader what the model is and what it wants."""
+    (folder / METADATA).parent.mkdir()
+    (folder / CLASSES).write_text("".join(f"{name}\n" for name in classes), "utf-8")
+    about = {
+        "written_by": f"r21d_keras {__version__}",
+        "variant": config.variant,
+        "clip_frames": config.clip_frames,
+        "short_video": config.short_video,
+        "preprocessing": dataclasses.asdict(config.preprocessing),
+        "classes": list(classes),
+    }
+    (folder / METADATA).write_text(json.dumps(about, indent=2) + "\n", "utf-8")

@@ -1,0 +1,214 @@
+"""What videos show, by a run or by a SavedModel: top labels from clips spread over each video."""
+
+import json
+import os
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+
+from r21d_keras.clips import frame_times, uniform_starts
+from r21d_keras.zoo.preprocessing import Preprocessing
+
+from .decoder import VideoError
+from .export import METADATA
+from .frames import center_crop
+from .model_dir import ModelDir, load_run
+from .pipeline import normalise
+from .prediction_picture import MAX_ROWS, PredictionRow, draw_predictions
+from .scoring import ClipScorer, best_labels, clip_scorer, score_clips
+from .video import probe, read_clip, read_clips
+
+PICTURE_HEIGHT = 160  # pixels of a frame in the prediction picture
+
+
+@dataclass(frozen=True)
+class Predictor:
+    """A model with all that is needed to show it a video.
+
+    scorer: takes uint8 RGB clips (N, T, H, W, 3), resized and not yet cropped.
+    """
+
+    classes: tuple[str, ...]
+    clip_frames: int
+    short_video: str
+    preprocessing: Preprocessing
+    scorer: ClipScorer
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """The best labels of a video with their scores in [0, 1], best first."""
+
+    video: str
+    labels: tuple[str, ...]
+    scores: tuple[float, ...]
+
+
+def load_predictor(model: str | os.PathLike, weights: str = "best") -> Predictor:
+    """A Predictor from the folder of a run or of a SavedModel that `export` wrote.
+
+    Args:
+        model: the folder; its content tells which of the two it is.
+        weights: "best" or "final", for a run.
+
+    Raises:
+        ValueError: if the folder holds neither.
+    """
+    folder = Path(model)
+    if ModelDir(folder).config.is_file():
+        return _from_run(folder, weights)
+    if (folder / "saved_model.pb").is_file():
+        return _from_saved_model(folder)
+    versions = sorted(str(path.parent) for path in folder.glob("*/saved_model.pb"))
+    advice = f"Did you mean {versions[-1]}?" if versions else "Train or export one first."
+    raise ValueError(
+        f"{folder} holds neither a run (config.json) nor a SavedModel (saved_model.pb); expected "
+        f"the --model_dir of `r21d train` or the --out of `r21d export`. {advice}"
+    )
+
+
+def predict(predictor: Predictor, video: str | os.PathLike, num_clips: int = 10) -> Prediction:
+    """The best labels of one video: softmax averaged over `num_clips` evenly spaced clips.
+
+    Raises:
+        VideoError: if the file cannot be read.
+    """
+    clips = read_clips(
+        video,
+        lambda duration_s: _starts(predictor, duration_s, num_clips),
+        predictor.clip_frames,
+        predictor.preprocessing.frame_rate,
+        predictor.short_video,
+        predictor.preprocessing.resize,
+    )
+    scores = score_clips(predictor.scorer, clips).mean(axis=0)
+    best = best_labels(scores)
+    return Prediction(
+        os.fspath(video),
+        tuple(predictor.classes[place] for place in best),
+        tuple(float(scores[place]) for place in best),
+    )
+
+
+def predict_and_print(
+    model: str | os.PathLike,
+    videos: Iterable[str],
+    *,
+    weights: str = "best",
+    num_clips: int = 10,
+    as_json: bool = False,
+    picture: str | None = None,
+) -> int:
+    """Prints the best labels of each video as it is done, as a table or as a line of JSON.
+
+    A file that cannot be read is one line on stderr (in JSON also an object with "error"); the
+    others are still answered. `picture` names a PNG that gets one row for each video.
+
+    Returns:
+        How many files could not be read.
+
+    Raises:
+        ValueError: before any video is read, where the model or the picture cannot be.
+    """
+    videos = list(videos)
+    if picture:
+        _check_picture(Path(picture), len(videos))
+    predictor = load_predictor(model, weights)
+    rows, failed = [], 0
+    for video in videos:
+        try:
+            prediction = predict(predictor, video, num_clips)
+            if picture:
+                rows.append(_row(predictor, prediction))
+        except VideoError as error:
+            failed += 1
+            print(f"r21d predict: error: {error}", file=sys.stderr)
+            if as_json:
+                print(json.dumps({"video": video, "error": str(error)}), flush=True)
+            continue
+        print(_as_json(prediction) if as_json else _as_table(prediction), flush=True)
+    if rows:
+        draw_predictions(rows, picture)
+    return failed
+
+
+def _from_run(folder: Path, weights: str) -> Predictor:
+    config, classes, model = load_run(folder, weights)
+    numbers, run = config.preprocessing, clip_scorer(model)
+
+    def scorer(clips: np.ndarray) -> np.ndarray:
+        return run(normalise(center_crop(clips, numbers.crop_size), numbers))
+
+    return Predictor(classes, config.clip_frames, config.short_video, numbers, scorer)
+
+
+def _from_saved_model(folder: Path) -> Predictor:
+    if not (folder / METADATA).is_file():
+        raise ValueError(
+            f"{folder} is a SavedModel without {METADATA}, so its frame rate and clip length are "
+            "unknown. Expected one that `r21d export` wrote; export the run again."
+        )
+    about = json.loads((folder / METADATA).read_text("utf-8"))
+    # The signature holds only a weak reference: the loaded object must outlive it.
+    scorer = partial(_call_signature, tf.saved_model.load(str(folder)))
+    return Predictor(
+        tuple(about["classes"]),
+        about["clip_frames"],
+        about["short_video"],
+        Preprocessing(**{name: _tupled(value) for name, value in about["preprocessing"].items()}),
+        scorer,
+    )
+
+
+def _call_signature(loaded, clips: np.ndarray) -> np.ndarray:
+    answer = loaded.signatures["serving_default"](clips=tf.constant(clips))
+    return answer["probabilities"].numpy()
+
+
+def _tupled(value):
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _starts(predictor: Predictor, duration_s: float, num_clips: int) -> np.ndarray:
+    rate = predictor.preprocessing.frame_rate
+    return uniform_starts(duration_s, predictor.clip_frames, rate, num_clips)
+
+
+def _row(predictor: Predictor, prediction: Prediction) -> PredictionRow:
+    """The clip in the middle of the video, in the video's own shape, with the labels."""
+    info = probe(prediction.video)
+    count, rate = predictor.clip_frames, predictor.preprocessing.frame_rate
+    (start_s,) = _starts(predictor, info.duration_s, 1)
+    size = (PICTURE_HEIGHT, max(1, round(PICTURE_HEIGHT * info.width / info.height)))
+    frames = read_clip(prediction.video, start_s, count, rate, predictor.short_video, size)
+    times_s = frame_times(start_s, count, rate)
+    title = f"{Path(prediction.video).name}: {prediction.labels[0]}"
+    return PredictionRow(title, frames, times_s, prediction.labels, prediction.scores)
+
+
+def _check_picture(picture: Path, num_videos: int) -> None:
+    if num_videos > MAX_ROWS:
+        raise ValueError(
+            f"A picture shows up to {MAX_ROWS} videos; got {num_videos}. Leave --picture out, or "
+            "give fewer videos at a time."
+        )
+    if picture.suffix.lower() != ".png":
+        raise ValueError(f"--picture={picture}: expected a name that ends in .png.")
+    if not picture.absolute().parent.is_dir():
+        raise ValueError(f"--picture={picture}: its folder does not exist. Make it first.")
+
+
+def _as_json(prediction: Prediction) -> str:
+    pairs = zip(prediction.labels, prediction.scores, strict=True)
+    labels = [{"label": label, "score": round(score, 6)} for label, score in pairs]
+    return json.dumps({"video": prediction.video, "labels": labels}, ensure_ascii=False)
+
+
+def _as_table(prediction: Prediction) -> str:
+    pairs = zip(prediction.labels, prediction.scores, strict=True)
+    return "\n".join([prediction.video, *(f"  {score:6.1%}  {label}" for label, score in pairs)])
