@@ -13,6 +13,8 @@ from av.video.reformatter import VideoReformatter
 # (1 ms in Matroska), less than any frame: 15 Hz clips of a 30 Hz video take times that lie exactly
 # on its time stamps, and without it rounding alone would choose between two neighbours.
 TOLERANCE_S = 0.002
+# A keyframe no farther off than this is reached faster by decoding than by a seek.
+NEAR_FRAMES = 4
 # Where a file has no usable index, times this far apart are worth a seek.
 SEEK_GAP_S = 2.0
 # How far before the wanted time to look for a keyframe, in turn; then the file is read from its
@@ -196,7 +198,8 @@ class Video:
     def _seek_pays(self, time_s: float) -> bool:
         """Whether a keyframe lies, or may lie, between the frame on show and `time_s`."""
         name = self.container.format.name
-        if self._by_count or self.end_s is not None or name in SEEKLESS_FORMATS:
+        near = time_s - self._shown.time_s < NEAR_FRAMES * self.frame_s
+        if near or self._by_count or self.end_s is not None or name in SEEKLESS_FORMATS:
             return False
         index, base = self.stream.index_entries, self.stream.time_base
         if name in INDEXED_FORMATS and len(index) > 1:

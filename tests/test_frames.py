@@ -1,0 +1,87 @@
+import numpy as np
+import pytest
+import tensorflow as tf
+from hypothesis import given
+from hypothesis import strategies as st
+
+from r21d_keras.training import frames
+from r21d_keras.zoo.preprocessing import Preprocessing
+
+sides = st.integers(1, 40)
+
+
+@given(sides, sides, sides, sides, st.integers(0, 99))
+def test_resize_is_that_of_tensorflow(height, width, to_height, to_width, seed):
+    frame = np.random.default_rng(seed).integers(0, 256, (height, width, 3), np.uint8)
+    ours = frames.resize_frame(frame, (to_height, to_width))
+    theirs = tf.image.resize(frame, (to_height, to_width)).numpy()
+    assert ours.dtype == np.uint8 and ours.shape == (to_height, to_width, 3)
+    assert np.abs(ours - theirs).max() <= 1.0  # cv2 computes in fixed point and rounds
+
+
+def test_resize_leaves_frames_of_the_right_size():
+    frame = np.zeros((4, 6, 3), np.uint8)
+    assert frames.resize_frame(frame, (4, 6)) is frame
+
+
+def test_resize_clip():
+    clip = np.random.default_rng(0).integers(0, 256, (5, 20, 30, 3), np.uint8)
+    resized = frames.resize_clip(clip, (10, 15))
+    assert resized.shape == (5, 10, 15, 3)
+    np.testing.assert_array_equal(resized[3], frames.resize_frame(clip[3], (10, 15)))
+
+
+def test_center_crop():
+    clip = np.arange(2 * 6 * 9 * 3).reshape(2, 6, 9, 3)
+    np.testing.assert_array_equal(frames.center_crop(clip, 4), clip[:, 1:5, 2:6])
+    np.testing.assert_array_equal(frames.center_crop(clip[None], 4)[0], clip[:, 1:5, 2:6])
+
+
+def _coordinates(height: int, width: int, num_frames: int) -> np.ndarray:
+    """A clip whose pixels are (frame, row, column)."""
+    grid = np.meshgrid(range(num_frames), range(height), range(width), indexing="ij")
+    return np.stack(grid, axis=-1).astype(np.uint8)
+
+
+@given(st.integers(8, 20), st.integers(8, 20), st.integers(1, 8), st.integers(0, 2**32))
+def test_one_crop_for_all_frames(height, width, side, seed):
+    clip = _coordinates(height, width, 3)
+    cropped = frames.random_crop(clip, side, np.random.default_rng(seed))
+    _, top, left = cropped[0, 0, 0]
+    np.testing.assert_array_equal(cropped, clip[:, top : top + side, left : left + side])
+
+
+def test_crops_reach_every_place():
+    draw, clip = np.random.default_rng(0), _coordinates(10, 12, 1)
+    corners = {tuple(frames.random_crop(clip, 8, draw)[0, 0, 0, 1:]) for _ in range(400)}
+    assert corners == {(row, column) for row in range(3) for column in range(5)}
+
+
+def test_flip_mirrors_the_whole_clip_half_the_time():
+    draw, clip = np.random.default_rng(0), _coordinates(4, 6, 3)
+    flips = 0
+    for _ in range(400):
+        seen = frames.random_flip(clip, draw)
+        flipped = seen[0, 0, 0, 2] != 0
+        np.testing.assert_array_equal(seen, clip[:, :, ::-1] if flipped else clip)
+        flips += flipped
+    assert 160 < flips < 240
+
+
+def test_a_crop_that_does_not_fit():
+    clip = np.zeros((2, 10, 20, 3), np.uint8)
+    for crop in (frames.center_crop, lambda c, s: frames.random_crop(c, s, None)):
+        with pytest.raises(ValueError, match="crop of 11x11 does not fit in frames of 10x20"):
+            crop(clip, 11)
+
+
+def test_spec_augments_alike_for_one_seed_and_flips_only_where_told():
+    row = Preprocessing(resize=(10, 12), crop_size=8)
+    clip = _coordinates(10, 12, 3)
+    for may_flip in (False, True):
+        spec = frames.ClipSpec(num_frames=3, preprocessing=row, random_flip=may_flip)
+        clips = [spec.augmented(clip, np.random.default_rng(seed)) for seed in range(40)]
+        again = [spec.augmented(clip, np.random.default_rng(seed)) for seed in range(40)]
+        np.testing.assert_array_equal(clips, again)
+        assert all(c.shape == (3, 8, 8, 3) and c.flags.c_contiguous for c in clips)
+        assert any(c[0, 0, 0, 2] > c[0, 0, 1, 2] for c in clips) == may_flip
