@@ -8,6 +8,7 @@ import numpy as np
 SIDE = 64
 """Height and width of a frame in pixels: twice the 32 of the smallest networks, so that halving
 it is a plain mean of 2x2 pixels."""
+MIDDLE = (SIDE - 1) / 2
 SPRITE_RADIUS = 30.0  # pixels of the sprite, so that with its soft edge it fits in SIDE
 # Brightness on an axis from ground to shape, the same in each colour channel up to its sign: the
 # shape differs from the ground in every channel, its two halves from each other, and all three
@@ -32,15 +33,17 @@ def random_look(draw: np.random.Generator) -> Look:
     """A shape and a ground that nobody has seen before."""
     signs = draw.random(3) < 0.5  # which channels are dark on bright
     low, high = GROUND
-    ground = low + (high - low) * _texture(draw)
-    shape = _halves(draw) + GRAIN * (_texture(draw) - 0.5)
+    ground = _smooth(_signed(low + (high - low) * _cells(draw), signs))
+    near, far = _signed(
+        draw.uniform(*np.transpose([NEAR_HALF, FAR_HALF])[..., None], (2, 3)), signs
+    )
+    shape = _halves(near, far, draw.uniform(0, 2 * np.pi)) + _smooth(GRAIN * (_cells(draw) - 0.5))
     opacity = np.zeros((SIDE, SIDE), np.uint8)
-    fixed = np.round((_outline(draw) * SPRITE_RADIUS + (SIDE - 1) / 2) * 16).astype(np.int32)
+    fixed = np.round((_outline(draw) * SPRITE_RADIUS + MIDDLE) * 16).astype(np.int32)
     cv2.fillPoly(opacity, [fixed], 255, cv2.LINE_AA, shift=4)
-    sprite = np.empty((SIDE, SIDE, 4), np.uint8)
-    sprite[..., :3] = _bytes(shape, signs) * (opacity[..., None] / np.float32(255))
+    sprite = cv2.cvtColor(_times(_bytes(shape), opacity), cv2.COLOR_RGB2RGBA)
     sprite[..., 3] = opacity
-    return Look(_bytes(ground, signs), sprite)
+    return Look(_bytes(ground), sprite)
 
 
 def draw_frames(look: Look, rows, columns, angles, radii) -> np.ndarray:
@@ -49,34 +52,54 @@ def draw_frames(look: Look, rows, columns, angles, radii) -> np.ndarray:
     rows, columns: of the centre, pixels, taken modulo SIDE (what leaves comes in on the other
     side). angles: degrees anticlockwise. radii: pixels. All of them (T,).
     """
-    layers = np.empty((len(rows), SIDE, SIDE, 4), np.uint8)
-    for layer, row, column, angle, radius in zip(layers, rows, columns, angles, radii, strict=True):
-        # Every frame is resampled once, at a fraction of a pixel, then shifted by whole pixels,
-        # whatever moves: sharpness tells nothing.
-        center = ((SIDE - 1) / 2, (SIDE - 1) / 2)
-        matrix = cv2.getRotationMatrix2D(center, angle, radius / SPRITE_RADIUS)
-        matrix[:, 2] += column % 1, row % 1
-        warped = cv2.warpAffine(look.sprite, matrix, (SIDE, SIDE), flags=cv2.INTER_LINEAR)
-        shift = int(row) - SIDE // 2, int(column) - SIDE // 2
-        layer.view(np.uint32)[..., 0] = np.roll(warped.view(np.uint32)[..., 0], shift, (0, 1))
-    seen = (255 - layers[..., 3:]).astype(np.uint16)  # of the ground, (T, SIDE, SIDE, 1)
-    return layers[..., :3] + ((seen * look.ground + 127) // 255).astype(np.uint8)
+    places = zip(rows, columns, angles, radii, strict=True)
+    layers = np.concatenate([_layer(look.sprite, *place) for place in places])  # (T*SIDE, SIDE, 4)
+    hidden = _times(np.tile(look.ground, (len(rows), 1, 1)), 255 - layers[..., 3])
+    return cv2.add(hidden, cv2.cvtColor(layers, cv2.COLOR_RGBA2RGB)).reshape(-1, SIDE, SIDE, 3)
 
 
-def _texture(draw: np.random.Generator) -> np.ndarray:
-    """Smooth random colours in [0, 1], float32 (SIDE, SIDE, 3), of random coarseness."""
-    cells = int(draw.integers(3, 9))
-    return cv2.resize(draw.random((cells, cells, 3), np.float32), (SIDE, SIDE))
+def _layer(sprite, row: float, column: float, angle: float, radius: float) -> np.ndarray:
+    """The shape at its place, RGBA as the sprite is: uint8 (SIDE, SIDE, 4)."""
+    # Every frame is resampled once, at a fraction of a pixel, then shifted by whole pixels,
+    # whatever moves: sharpness tells nothing.
+    matrix = cv2.getRotationMatrix2D((MIDDLE, MIDDLE), angle, radius / SPRITE_RADIUS)
+    matrix[:, 2] += column % 1, row % 1
+    layer = cv2.warpAffine(sprite, matrix, (SIDE, SIDE), flags=cv2.INTER_LINEAR)
+    shift = int(row) - SIDE // 2, int(column) - SIDE // 2
+    return np.roll(layer.view(np.uint32), shift, (0, 1)).view(np.uint8)
 
 
-def _halves(draw: np.random.Generator) -> np.ndarray:
+def _times(colors: np.ndarray, opacity: np.ndarray) -> np.ndarray:
+    """uint8 (H, W, 3) times opacity (H, W), of which 255 is all."""
+    return cv2.multiply(colors, cv2.cvtColor(opacity, cv2.COLOR_GRAY2RGB), scale=1 / 255)
+
+
+def _cells(draw: np.random.Generator) -> np.ndarray:
+    """Random colours in [0, 1), float32 (n, n, 3), of random coarseness n."""
+    side = int(draw.integers(3, 9))
+    return draw.random((side, side, 3), np.float32)
+
+
+def _smooth(cells: np.ndarray) -> np.ndarray:
+    return cv2.resize(cells, (SIDE, SIDE))
+
+
+def _signed(colors: np.ndarray, signs: np.ndarray) -> np.ndarray:
+    """Values on the axis from ground to shape, channels in `signs` turned round, float32."""
+    return np.where(signs, 1 - colors, colors).astype(np.float32)
+
+
+def _halves(near: np.ndarray, far: np.ndarray, angle: float) -> np.ndarray:
     """Two plain colours with a straight border through the middle, float32 (SIDE, SIDE, 3)."""
-    near = draw.uniform(*NEAR_HALF, 3).astype(np.float32)
-    far = draw.uniform(*FAR_HALF, 3).astype(np.float32)
-    angle = draw.uniform(0, 2 * np.pi)
-    place = np.arange(SIDE, dtype=np.float32) - (SIDE - 1) / 2
-    side = place[:, None] * np.sin(angle) + place * np.cos(angle) > 0
-    return np.where(side[..., None], near, far)
+    along = 2 * SIDE * np.array([np.cos(angle), np.sin(angle)])
+    across = along[::-1] * (-1, 1)
+    corners = np.stack([along, along + across, across - along, -along]) + MIDDLE
+    halves = _smooth(near.reshape(1, 1, 3))
+    return cv2.fillConvexPoly(halves, np.round(corners).astype(np.int32), far.tolist())
+
+
+def _bytes(colors: np.ndarray) -> np.ndarray:
+    return (np.clip(colors, 0, 1) * np.float32(255)).astype(np.uint8)
 
 
 def _outline(draw: np.random.Generator) -> np.ndarray:
@@ -102,9 +125,3 @@ def _outline(draw: np.random.Generator) -> np.ndarray:
             radii[1::2] *= 0.5
     line = np.stack([radii * np.cos(angles), draw.uniform(0.55, 0.85) * radii * np.sin(angles)], 1)
     return line / np.linalg.norm(line, axis=1).max()
-
-
-def _bytes(colors: np.ndarray, signs: np.ndarray) -> np.ndarray:
-    """Values on the axis from ground to shape as uint8, channels in `signs` turned round."""
-    colors = np.clip(colors, 0, 1) * np.float32(255)
-    return np.where(signs, 255 - colors, colors).astype(np.uint8)
