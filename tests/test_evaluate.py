@@ -90,7 +90,7 @@ def test_command_finds_videos_that_moved(tiny_run, tmp_path, motion_videos, caps
     run = tiny_run(videos=str(tmp_path / "moved"))
     arguments = [f"--model_dir={run}", f"--videos={motion_videos}", "--weights=final"]
     assert main(["evaluate", *arguments]) == 0
-    assert "(8 videos, 2 clips each)" in capsys.readouterr().out
+    assert "(8 videos, clips a video: 2)" in capsys.readouterr().out
     assert FILES <= {path.name for path in run.iterdir()}
 
 

@@ -7,6 +7,8 @@ import shutil
 import sys
 import textwrap
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import absl.logging
 from absl import flags
@@ -56,8 +58,8 @@ def _run(name: str, arguments: list[str]) -> int:
             return DONE
         positional = _parse(values, name, arguments)
         verbose = values["verbosity"].value > 0
-        _show_log()
-        return command.run(values, positional)
+        with _shown_log():
+            return command.run(values, positional)
     except UsageError as error:
         return _fail(f"r21d {name}", _fold(error))
     except KeyboardInterrupt:
@@ -88,17 +90,29 @@ def _parse(values: flags.FlagValues, name: str, arguments: list[str]) -> list[st
 
 
 class _Lines(logging.Handler):
-    """Writes log messages as plain lines to what is stderr at that time."""
+    """Writes what this package logs, and warnings of others, as plain lines to stderr."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        level = "" if record.levelno < logging.WARNING else f"{record.levelname.lower()}: "
-        print(f"{level}{record.getMessage()}", file=sys.stderr, flush=True)
+        ours = record.pathname.startswith(os.path.dirname(__file__))  # TensorFlow logs here too
+        if ours or record.levelno >= logging.WARNING:
+            level = "" if record.levelno < logging.WARNING else f"{record.levelname.lower()}: "
+            print(f"{level}{record.getMessage()}", file=sys.stderr, flush=True)
 
 
-def _show_log() -> None:
-    """Shows what the package logs, and nothing of what other libraries say below a warning."""
-    absl.logging.get_absl_logger().handlers = [_Lines()]
+@contextmanager
+def _shown_log() -> Iterator[None]:
+    """Shows the log while a command runs, by `_Lines` alone; after it all is as it was."""
+    logger, verbosity = absl.logging.get_absl_logger(), absl.logging.get_verbosity()
+    handler, propagate = _Lines(), logger.propagate
+    logger.addHandler(handler)
+    logger.propagate = False  # importing TensorFlow gives the root logger a handler
     absl.logging.set_verbosity(absl.logging.INFO)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.propagate = propagate
+        absl.logging.set_verbosity(verbosity)
 
 
 def _nearest(name: str, known) -> str:

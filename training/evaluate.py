@@ -102,10 +102,11 @@ def evaluate(
 
 
 def summary(result: dict) -> str:
-    """The accuracies of an evaluation in one line, with what was left out."""
+    """The accuracies of an evaluation in one line, with what they were measured on."""
     rates = ", ".join(f"{name} {value:.1%}" for name, value in result["accuracy"].items())
-    text = f"{rates} ({result['videos']} videos, {result['protocol']['clips_per_video']} clips each"
-    return text + (f"; {len(result['skipped'])} skipped)" if result["skipped"] else ")")
+    skipped = f", {len(result['skipped'])} skipped" if result["skipped"] else ""
+    clips = result["protocol"]["clips_per_video"]
+    return f"{rates} ({result['videos']} videos{skipped}, clips a video: {clips})"
 
 
 def _answer(

@@ -75,18 +75,20 @@ def _archive(
         labels = tf.gather(tf.constant(classes), places)
         return {"probabilities": probabilities, "labels": labels, "scores": scores}
 
+    def serving_default(clips):  # (B, T, H, W, 3) uint8
+        return answer(_prepare(clips, config.preprocessing))
+
+    def float_clips(clips):
+        return answer(clips)
+
     archive = keras.export.ExportArchive()
     archive.track(model)
-    archive.add_endpoint(
-        "serving_default",
-        lambda clips: answer(_prepare(clips, config.preprocessing)),
-        [tf.TensorSpec((None, length, None, None, 3), tf.uint8, "clips")],
-    )
-    archive.add_endpoint(
-        "float_clips",
-        lambda clips: answer(clips),
-        [tf.TensorSpec((None, length, size, size, 3), tf.float32, "clips")],
-    )
+    for endpoint, frame, dtype in (
+        (serving_default, (None, None), tf.uint8),
+        (float_clips, (size, size), tf.float32),
+    ):
+        spec = tf.TensorSpec((None, length, *frame, 3), dtype, "clips")
+        archive.add_endpoint(endpoint.__name__, endpoint, [spec])
     return archive
 
 

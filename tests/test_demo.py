@@ -1,0 +1,37 @@
+import json
+import os
+
+import pytest
+from matplotlib.image import imread
+
+from r21d_keras.training.demo import DemoError, demo
+
+TINY = {
+    "width_multiplier": 0.125,
+    "clip_frames": 4,
+    "epochs": 1,
+    "warmup_epochs": 0.0,
+    "clips_per_epoch": 12,
+    "global_batch_size": 8,
+    "eval_clips": 2,
+}
+
+
+def test_whole_chain_twice(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("R21D_HOME", str(tmp_path / "home"))
+    out = tmp_path / "demo"
+    result = demo(out, TINY, required_accuracy=0.0)
+    text = capsys.readouterr().out
+    assert result["videos"] == 160 and result["skipped"] == []
+    assert result == json.loads((out / "evaluation.json").read_text("utf-8"))
+    for name in ("curves.png", "confusion.png", "prediction.png"):
+        assert imread(out / name).ndim == 3
+        assert str(out / name) in text
+    assert (out / "export" / "1" / "saved_model.pb").is_file()
+    assert text.count("right\n") + text.count("wrong\n") == 8  # one unseen video of each class
+
+    # Again: nothing is left to train, the old export stays, and what is too bad is said.
+    with pytest.raises(DemoError, match="expected at least 101% of the held-out videos"):
+        demo(out, TINY, required_accuracy=1.01)
+    assert sorted(os.listdir(out / "export")) == ["1", "2"]
+    assert (out / "history.csv").read_text("utf-8").count("\n") == 2
