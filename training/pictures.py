@@ -33,12 +33,12 @@ def draw_curves(history_csv: str | Path, out_png: str | Path) -> None:
     loss, accuracy = figure.add_subplot(grid[0, 0]), figure.add_subplot(grid[0, 1])
     rate = figure.add_subplot(grid[1, :])
     _draw_pair(loss, columns, "loss", "{:.3f}")
-    loss.set_ylim(bottom=0)
+    _start_at_zero(loss)
     _draw_pair(accuracy, columns, "accuracy", "{:.1%}")
     accuracy.set_ylim(0, 1)
     accuracy.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
     rate.plot(*_known(columns, "learning_rate"), color=INK, linewidth=1.5, marker=_marker(columns))
-    rate.set_ylim(bottom=0)
+    _start_at_zero(rate)
     rate.set_title("learning rate", loc="left", color=INK)
     for axes in (loss, accuracy, rate):
         _tidy(axes)
@@ -117,6 +117,14 @@ def _draw_pair(axes, columns: dict, name: str, form: str) -> None:
     axes.set_title(name, loc="left", color=INK)
     if axes.lines:  # none where every value is NaN or absent
         axes.legend(frameon=False, loc="best", labelcolor=INK)
+
+
+def _start_at_zero(axes) -> None:
+    """Shows the values from zero on, with a little room above the highest."""
+    highest = max(
+        (line.get_ydata().max() for line in axes.lines if len(line.get_ydata())), default=0
+    )
+    axes.set_ylim(0, 1.08 * highest or 1)
 
 
 def _write_counts(axes, matrix: np.ndarray, shares: np.ndarray, font: int) -> None:
