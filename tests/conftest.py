@@ -34,6 +34,14 @@ def test_data() -> pathlib.Path:
     return folder
 
 
+@pytest.fixture(scope="session", autouse=True)
+def cache_home(tmp_path_factory) -> pathlib.Path:
+    """A folder of its own for what is made on first use, for this process and its children."""
+    home = tmp_path_factory.mktemp("r21d_home")
+    os.environ["R21D_HOME"] = str(home)
+    return home
+
+
 @pytest.fixture(scope="session")
 def tiny_videos(tmp_path_factory) -> pathlib.Path:
     """A folder of class folders, `bright` and `dark`, each with 5 videos of 12 frames, 64x48."""

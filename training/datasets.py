@@ -106,8 +106,9 @@ def _motion(config: TrainConfig, subset: str) -> VideoSet:
         num_clips = config.clips_per_epoch or motion.CLIPS_PER_EPOCH
         labels = tuple(i % len(motion.CLASSES) for i in range(num_clips))
         return VideoSet("motion", motion.CLASSES, (), labels, mirror_safe=False)
-    listing = list_folder(motion.test_videos(), subset)
-    return VideoSet("motion", motion.CLASSES, listing.paths, listing.labels, mirror_safe=False)
+    paths = tuple(str(path) for path in motion.held_out_videos())
+    labels = tuple(place // motion.VIDEOS_PER_CLASS for place in range(len(paths)))
+    return VideoSet("motion", motion.CLASSES, paths, labels, mirror_safe=False)
 
 
 def _listed(name: str, listing: Listing) -> VideoSet:

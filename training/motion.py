@@ -86,16 +86,16 @@ def render_clip(
     return _random_path(label, draw).frames(look, shown / FRAME_RATE)
 
 
-def test_videos() -> str:
-    """The folder of the test videos, a folder a class; they are made where they are not yet.
+def held_out_videos() -> list[pathlib.Path]:
+    """The test videos, VIDEOS_PER_CLASS of each class in turn, made where they are not yet.
 
-    It lies under R21D_HOME (default ~/.keras/r21d).
+    They lie under R21D_HOME (default ~/.keras/r21d).
     """
     home = pathlib.Path(os.environ.get("R21D_HOME") or pathlib.Path.home() / ".keras" / "r21d")
     folder = home / "motion" / f"test-{VERSION}"
-    if not folder.is_dir():
-        write_videos(folder, VIDEOS_PER_CLASS, TEST_SEED)
-    return str(folder)
+    if folder.is_dir():
+        return [folder / name for name in _names(VIDEOS_PER_CLASS)]
+    return write_videos(folder, VIDEOS_PER_CLASS, TEST_SEED)
 
 
 def write_videos(folder, per_class: int, seed: int) -> list[pathlib.Path]:
@@ -112,7 +112,7 @@ def write_videos(folder, per_class: int, seed: int) -> list[pathlib.Path]:
     folder = pathlib.Path(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
     _remove_stale(folder)
-    names = [f"{name}/{name}_{i:03d}.mp4" for name in CLASSES for i in range(per_class)]
+    names = _names(per_class)
     making = pathlib.Path(tempfile.mkdtemp(prefix=f"{folder.name}.making-", dir=folder.parent))
     try:
         for place, name in enumerate(names):
@@ -129,6 +129,10 @@ def write_videos(folder, per_class: int, seed: int) -> list[pathlib.Path]:
     finally:
         shutil.rmtree(making, ignore_errors=True)
     return [folder / name for name in names]
+
+
+def _names(per_class: int) -> list[str]:
+    return [f"{name}/{name}_{i:03d}.mp4" for name in CLASSES for i in range(per_class)]
 
 
 def _remove_stale(folder: pathlib.Path) -> None:
