@@ -10,12 +10,13 @@ from r21d_keras.training.cli import main
 from r21d_keras.training.commands import COMMANDS
 
 
-def r21d(*arguments):
+def r21d(*arguments, stdout=subprocess.PIPE):
     """The command in a process of its own, as a user starts it."""
     return subprocess.run(
         [sys.executable, "-m", "r21d_keras.training.cli", *arguments],
         env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
-        capture_output=True,
+        stdout=stdout,
+        stderr=subprocess.PIPE,
         text=True,
         timeout=120,
     )
@@ -85,6 +86,15 @@ def test_a_wrong_command_line_is_one_line_and_code_2(arguments, message, capsys)
     assert err.startswith(f"r21d {arguments[0]}: " if arguments[0] in COMMANDS else "r21d: ")
 
 
+@pytest.mark.parametrize("arguments", [["--help"], ["train", "--help"]])
+def test_a_reader_that_stops_early_is_no_error(arguments):
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "wb") as nowhere:
+        done = r21d(*arguments, stdout=nowhere)
+    assert (done.returncode, done.stderr) == (1, "")
+
+
 def test_no_command_shows_the_overview_as_an_error(capsys):
     assert main([]) == 2
     assert "usage: r21d COMMAND" in capsys.readouterr().err
@@ -116,9 +126,8 @@ def test_verbosity_adds_the_traceback(capsys):
     assert err.splitlines()[-1].startswith("r21d evaluate: error: no_such_run holds no")
 
 
-def test_tensorflow_starts_quietly():
-    unset = {k: v for k, v in os.environ.items() if k != "TF_CPP_MIN_LOG_LEVEL"}
-    command = [sys.executable, "-m", "r21d_keras.training.cli", "evaluate", "--model_dir=/none"]
-    done = subprocess.run(command, env=unset, capture_output=True, text=True, timeout=120)
+def test_tensorflow_starts_quietly(monkeypatch):
+    monkeypatch.delenv("TF_CPP_MIN_LOG_LEVEL", raising=False)
+    done = r21d("evaluate", "--model_dir=/none")
     assert done.returncode == 1
     assert one_line(done.stderr).startswith("r21d evaluate: error: /none holds no training run")

@@ -25,8 +25,18 @@ def main(argv: list[str] | None = None) -> int:
         0 if what was asked is done, 1 on an error, 2 if the command line is wrong. Errors are one
         line on stderr; --verbosity=1 adds the traceback.
     """
-    arguments = list(sys.argv[1:] if argv is None else argv)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow's start-up notices
+    try:
+        code = _answer(list(sys.argv[1:] if argv is None else argv))
+        sys.stdout.flush()
+        return code
+    except BrokenPipeError:  # as in `r21d train --help | head`: the reader has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILED
+
+
+def _answer(arguments: list[str]) -> int:
+    """Does what the first argument says."""
     if not arguments:
         print(_overview(), file=sys.stderr)
         return USAGE
@@ -65,6 +75,8 @@ def _run(name: str, arguments: list[str]) -> int:
     except KeyboardInterrupt:
         print(f"r21d {name}: interrupted.", file=sys.stderr)
         return INTERRUPTED
+    except BrokenPipeError:
+        raise
     except Exception as error:  # the outermost frame: whatever it is, say it and return a code
         if verbose:
             traceback.print_exc()
