@@ -2,7 +2,7 @@
 
     python benchmarks/pipeline.py --videos=DIR [--recipe=NAME | --model_dir=DIR] [--steps=30]
 
-DIR is a folder of class folders, by default UCF101's clips in the folder that R21D_TEST_DATA
+Run it with the package installed. DIR is a folder of class folders, by default UCF101's clips in the folder that R21D_TEST_DATA
 names. Prints a table and writes it, with its conditions, to benchmarks/pipeline.md.
 """
 
