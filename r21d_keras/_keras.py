@@ -67,3 +67,11 @@ def apply_gradients(optimizer, gradients, variables):
     if not KERAS3 and hasattr(optimizer, "get_unscaled_gradients"):
         gradients = optimizer.get_unscaled_gradients(gradients)
     optimizer.apply_gradients(zip(gradients, variables, strict=True))
+
+
+def layer_name(torch_path: str) -> str:
+    """The layer name for a PyTorch module path: the path itself where the backend takes it.
+
+    Keras' PyTorch backend registers weights with torch.nn, which refuses dots in names.
+    """
+    return torch_path.replace(".", "_") if backend_name() == "torch" else torch_path

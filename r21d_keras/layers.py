@@ -124,9 +124,11 @@ class Conv2Plus1D(keras.layers.Layer):
             momentum=BN_MOMENTUM,
             synchronized=self.synchronized,
             dtype=self.dtype_policy,
-            name=f"{self.name}.1",
+            name=_keras.layer_name(f"{self.name}.1"),
         )
-        self.relu = keras.layers.ReLU(dtype=self.dtype_policy, name=f"{self.name}.2")
+        self.relu = keras.layers.ReLU(
+            dtype=self.dtype_policy, name=_keras.layer_name(f"{self.name}.2")
+        )
         self.temporal = self._conv(self.filters, (t, 1, 1), (st, 1, 1), "3")
         shape = tuple(input_shape)
         for layer in self.chain:
@@ -148,7 +150,7 @@ class Conv2Plus1D(keras.layers.Layer):
             use_bias=False,
             kernel_initializer=msra(),
             dtype=self.dtype_policy,
-            name=f"{self.name}.{part}",
+            name=_keras.layer_name(f"{self.name}.{part}"),
         )
 
     def call(self, inputs, training=None):

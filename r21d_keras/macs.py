@@ -4,6 +4,10 @@ import math
 
 import keras
 
+from .walk import leaf_layers
+
+CONVOLUTIONS = (keras.layers.Conv1D, keras.layers.Conv2D, keras.layers.Conv3D)
+
 
 def count_macs(model) -> int:
     """Multiply-adds of one clip through `model`: its convolutions and dense layers.
@@ -15,41 +19,13 @@ def count_macs(model) -> int:
         ValueError: if a size is unknown, as in a model built with None for frames or height.
     """
     total = 0
-    for layer, input_shape in _leaves(model):
+    for layer, input_shape in leaf_layers(model):
         if isinstance(layer, keras.layers.Dense):
             total += math.prod(layer.kernel.shape) * _positions(layer, input_shape[1:-1])
         elif isinstance(layer, CONVOLUTIONS):
             output_shape = tuple(layer.compute_output_shape(input_shape))
             total += math.prod(layer.kernel.shape) * _positions(layer, output_shape[1:-1])
     return total
-
-
-CONVOLUTIONS = (keras.layers.Conv1D, keras.layers.Conv2D, keras.layers.Conv3D)
-
-
-def _leaves(model):
-    """(layer, shape of its input) of every layer, those inside composite layers too."""
-    for layer in model.layers:
-        if isinstance(layer, keras.Model):
-            yield from _leaves(layer)
-        elif not isinstance(layer, keras.layers.InputLayer):
-            yield from _parts(layer, _input_shape(layer))
-
-
-def _parts(layer, shape):
-    """`layer` itself, or where it is a chain of layers (Conv2Plus1D), each with its own input."""
-    chain = getattr(layer, "chain", None)
-    if chain is None:
-        yield layer, shape
-        return
-    for part in chain:
-        yield from _parts(part, shape)
-        shape = tuple(part.compute_output_shape(shape))
-
-
-def _input_shape(layer):
-    inputs = layer.input
-    return tuple((inputs[0] if isinstance(inputs, list) else inputs).shape)
 
 
 def _positions(layer, sizes):

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import keras
 
+from . import _keras
 from .layers import BN_MOMENTUM, Conv2Plus1D, FoldedConv3D, msra
 from .variants import Convention, get_convention, get_variant, mid_channels
 
@@ -33,7 +34,8 @@ def VideoResNet(
     >>> model.count_params()
 
     Layers are named after the modules of PyTorch's implementations: "stem.0",
-    "layer2.0.downsample.1", "fc".
+    "layer2.0.downsample.1", "fc" (on Keras' PyTorch backend, which takes no dots in names,
+    "layer2_0_downsample_1"; .weights.h5 files fit either).
 
     Args:
         variant: family and depth, one of `list_variants()`.
@@ -137,7 +139,9 @@ class _Builder:
         if strides != (1, 1, 1) or x.shape[-1] != y.shape[-1]:
             x = _conv(y.shape[-1], (1, 1, 1), strides, f"{name}.downsample.0")(x)
             x = self._norm(x, f"{name}.downsample.1")
-        return _relu(keras.layers.Add(name=f"{name}.add")([y, x]), f"{name}.relu")
+        return _relu(
+            keras.layers.Add(name=_keras.layer_name(f"{name}.add"))([y, x]), f"{name}.relu"
+        )
 
     def _block_mid(self, in_channels, filters):
         """One middle width for the block, or None: each convolution computes its own."""
@@ -159,7 +163,7 @@ class _Builder:
             mid_filters=mid,
             bn_epsilon=self.convention.bn_epsilon,
             synchronized=self.sync_bn,
-            name=name,
+            name=_keras.layer_name(name),
         )
 
     def _norm(self, x, name):
@@ -167,7 +171,7 @@ class _Builder:
             epsilon=self.convention.bn_epsilon,
             momentum=BN_MOMENTUM,
             synchronized=self.sync_bn,
-            name=name,
+            name=_keras.layer_name(name),
         )(x)
 
 
@@ -179,12 +183,12 @@ def _conv(filters, kernel_size, strides, name, padding="symmetric"):
         padding=padding,
         use_bias=False,
         kernel_initializer=msra(),
-        name=name,
+        name=_keras.layer_name(name),
     )
 
 
 def _relu(x, name):
-    return keras.layers.ReLU(name=name)(x)
+    return keras.layers.ReLU(name=_keras.layer_name(name))(x)
 
 
 def _classifier(num_classes, activation):

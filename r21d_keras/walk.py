@@ -1,0 +1,30 @@
+"""The layers of a model that hold weights or compute, those inside composite layers too."""
+
+import keras
+
+
+def leaf_layers(model):
+    """Yield (layer, shape of its input) for every layer of `model` that is not a container.
+
+    Goes into nested models and into layers with a `chain` of parts, as `Conv2Plus1D` has.
+    """
+    for layer in model.layers:
+        if isinstance(layer, keras.Model):
+            yield from leaf_layers(layer)
+        elif not isinstance(layer, keras.layers.InputLayer):
+            yield from _parts(layer, _input_shape(layer))
+
+
+def _parts(layer, shape):
+    """`layer` itself or, where it is a chain of layers, each of them with its own input."""
+    if not hasattr(layer, "chain"):
+        yield layer, shape
+        return
+    for part in layer.chain:
+        yield from _parts(part, shape)
+        shape = tuple(part.compute_output_shape(shape))
+
+
+def _input_shape(layer):
+    inputs = layer.input
+    return tuple((inputs[0] if isinstance(inputs, list) else inputs).shape)
