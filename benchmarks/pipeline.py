@@ -2,8 +2,9 @@
 
     python benchmarks/pipeline.py --videos=DIR [--recipe=NAME | --model_dir=DIR] [--steps=30]
 
-Run it with the package installed. DIR is a folder of class folders, by default UCF101's clips in the folder that R21D_TEST_DATA
-names. Prints a table and writes it, with its conditions, to benchmarks/pipeline.md.
+Run it with the package installed. DIR is a folder of class folders, by default UCF101's clips in
+the folder that R21D_TEST_DATA names. Prints a table and writes it, with its conditions, to
+benchmarks/pipeline.md.
 """
 
 import argparse
