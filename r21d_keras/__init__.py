@@ -1,11 +1,9 @@
 """Keras video ResNets of "A Closer Look at Spatiotemporal Convolutions" (arXiv:1711.11248)."""
 
+import importlib
 import pathlib
 
 from ._version import __version__
-from .layers import Conv2Plus1D, FoldedConv3D
-from .macs import count_macs
-from .resnet import VideoResNet
 from .variants import get_variant, list_variants
 
 # zoo/ and training/ lie inside this folder in a wheel and beside it in a checkout; both import
@@ -14,12 +12,23 @@ _here = pathlib.Path(__file__).parent
 if not (_here / "zoo").is_dir():
     __path__.append(str(_here.parent))
 
-__all__ = [
-    "Conv2Plus1D",
-    "FoldedConv3D",
-    "VideoResNet",
-    "__version__",
-    "count_macs",
-    "get_variant",
-    "list_variants",
-]
+# What needs keras, and so a backend, is imported when it is asked for: `r21d --help` answers at
+# once, and the command can quiet TensorFlow before it starts.
+_NEEDS_KERAS = {
+    "Conv2Plus1D": ".layers",
+    "FoldedConv3D": ".layers",
+    "VideoResNet": ".resnet",
+    "count_macs": ".macs",
+}
+
+__all__ = [*_NEEDS_KERAS, "__version__", "get_variant", "list_variants"]
+
+
+def __getattr__(name):
+    if name in _NEEDS_KERAS:
+        return getattr(importlib.import_module(_NEEDS_KERAS[name], __name__), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__():
+    return sorted(__all__)
