@@ -2,6 +2,7 @@
 
 import ast
 import fnmatch
+import os
 import pathlib
 import re
 import shutil
@@ -133,7 +134,6 @@ def test_no_file_names_a_place_on_one_machine():
 
 IMPORT = """
 import importlib.util, pathlib, sys
-sys.path = [entry for entry in sys.path if entry != ""]
 import r21d_keras
 from r21d_keras import training, zoo
 assert r21d_keras.VideoResNet and r21d_keras.__version__ == sys.argv[1]
@@ -167,18 +167,22 @@ def environment(tmp_path):
     return tmp_path / "venv", site
 
 
-def pip(python, *arguments):
-    options = ["--disable-pip-version-check", "--no-input", "--python", python]
-    alone = ["--no-deps", "--no-index", "--no-build-isolation", "--no-cache-dir"]
-    command = [sys.executable, "-m", "pip", *options, *arguments, *alone]
-    done = subprocess.run(map(str, command), capture_output=True, text=True, timeout=300)
+def run(*command):
+    """A process that sees the environments' packages alone, wherever the tests themselves run."""
+    env = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    command = [str(part) for part in command]
+    done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def check_import(python, folder, kind="installed", cwd=None):
-    command = [python, "-c", IMPORT, __version__, folder, kind]
-    done = subprocess.run(map(str, command), capture_output=True, text=True, timeout=300, cwd=cwd)
-    assert done.returncode == 0, done.stderr
+def pip(python, *arguments):
+    options = ["--disable-pip-version-check", "--no-input", "--python", python]
+    alone = ["--no-deps", "--no-index", "--no-build-isolation", "--no-cache-dir"]
+    run(sys.executable, "-m", "pip", *options, *arguments, *alone)
+
+
+def check_import(python, folder, kind="installed"):
+    run(python, "-I", "-c", IMPORT, __version__, folder, kind)  # -I: not from this folder either
 
 
 def test_wheel_holds_one_top_level_name_and_imports(checkout, environment, tmp_path):
@@ -203,7 +207,6 @@ def test_installed_from_the_checkout(checkout, environment):
     folder, site = environment
     pip(folder / "bin" / "python", "install", checkout)
     check_import(folder / "bin" / "python", site)
-    # In the checkout's own folder `python -c` finds the checkout first; it works as well.
     assert (folder / "bin" / "r21d").exists()
 
 
