@@ -15,19 +15,18 @@ RECIPES = {
     "demo": {
         "dataset": "motion",
         "variant": "r2plus1d_10",
-        "width_multiplier": 0.25,
+        "width_multiplier": 0.125,
         "clip_frames": 8,
         "crop_size": 32,
         "resize_height": 32,
         "resize_width": 32,
         "random_flip": False,
-        "epochs": 10,
-        "clips_per_epoch": 1024,
+        "epochs": 12,
+        "clips_per_epoch": 1280,
         "base_learning_rate": 0.1,
         "warmup_epochs": 1.0,
         "schedule": "cosine",
         "num_cpu_replicas": 2,
-        "eval_clips": 1,
     },
     # Five to ten classes of UCF101 from scratch within half an hour on two CPU cores.
     "ucf101_small_cpu": {
