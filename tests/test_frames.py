@@ -85,3 +85,31 @@ def test_spec_augments_alike_for_one_seed_and_flips_only_where_told():
         np.testing.assert_array_equal(clips, again)
         assert all(c.shape == (3, 8, 8, 3) and c.flags.c_contiguous for c in clips)
         assert any(c[0, 0, 0, 2] > c[0, 0, 1, 2] for c in clips) == may_flip
+
+
+def test_scale_jitter_shows_less_of_the_frame_in_the_same_size():
+    """Columns numbered 0 .. 63: at twice the size a crop of 32 spans 16 of them."""
+    clip = np.broadcast_to(np.arange(64, dtype=np.uint8)[:, None], (2, 64, 64, 3)).copy()
+    row = Preprocessing(resize=(64, 64), crop_size=32)
+    spec = frames.ClipSpec(num_frames=2, preprocessing=row, jitter_scale=2.0)
+    spans = []
+    for seed in range(30):
+        got = spec.augmented(clip, np.random.default_rng(seed))
+        assert got.shape == (2, 32, 32, 3) and got.flags.c_contiguous
+        np.testing.assert_array_equal(got[0], got[1])
+        spans.append(int(got[0, 0, :, 0].max()) - int(got[0, 0, :, 0].min()))
+    assert min(spans) < 20 and 26 < max(spans) <= 31
+
+
+def test_color_jitter_is_one_monotone_change_for_the_whole_clip():
+    levels = np.arange(256, dtype=np.uint8).reshape(1, 16, 16, 1).repeat(3, -1).repeat(2, 0)
+    for seed in range(10):
+        got = frames.random_color(levels, 0.4, np.random.default_rng(seed))
+        assert got.dtype == np.uint8
+        np.testing.assert_array_equal(got[0], got[1])
+        for channel in range(3):
+            steps = np.diff(got[0].reshape(-1, 3)[:, channel].astype(int))
+            assert (steps >= 0).all() and steps.max() <= 2
+    np.testing.assert_array_equal(
+        frames.random_color(levels, 0.0, np.random.default_rng(0)), levels
+    )

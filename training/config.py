@@ -64,6 +64,12 @@ class TrainConfig:
         KINETICS.std, "standard deviation of R,G,B in [0, 1], divided by", above=0.0, high=1.0
     )
     random_flip: bool = _option(True, "mirror clips at random, where the data set allows it")
+    jitter_scale: float = _option(
+        1.0, "enlarge clips by a factor drawn from 1 to this before the crop", low=1.0, high=4.0
+    )
+    jitter_color: float = _option(
+        0.0, "change R, G, B by gains and offsets drawn from -this to this", low=0.0, high=0.9
+    )
     dropout: float = _option(0.0, "share dropped before the classifier", low=0.0, high=0.99)
 
     epochs: int = _option(45, "epochs to train", low=1, resume="grow")

@@ -52,22 +52,47 @@ def random_flip(clip: np.ndarray, draw: np.random.Generator) -> np.ndarray:
     return clip[..., ::-1, :] if draw.random() < 0.5 else clip
 
 
+def random_scale(clip: np.ndarray, largest: float, draw: np.random.Generator) -> np.ndarray:
+    """The clip (T, H, W, C) enlarged by a factor uniform from 1 to `largest`, at least 1."""
+    factor = draw.uniform(1.0, largest)
+    return resize_clip(clip, tuple(round(side * factor) for side in clip.shape[1:3]))
+
+
+def random_color(clip: np.ndarray, most: float, draw: np.random.Generator) -> np.ndarray:
+    """The clip, uint8 (..., C), in another light: each channel times a gain, plus an offset.
+
+    Gains are uniform from 1 - most to 1 + most, offsets from -most / 2 to most / 2 of white; one
+    for all channels and one for each channel, of half the range, make up both.
+    """
+    gains = 1 + most * (draw.uniform(-1, 1) + 0.5 * draw.uniform(-1, 1, 3)) / 1.5
+    offsets = most / 2 * (draw.uniform(-1, 1) + 0.5 * draw.uniform(-1, 1, 3)) / 1.5
+    levels = np.arange(256)[:, None]
+    table = np.clip(levels * gains + 255 * offsets, 0, 255).astype(np.uint8)  # (256, C)
+    return cv2.LUT(clip.reshape(-1, 1, 3), table[:, None]).reshape(clip.shape)
+
+
 @dataclass(frozen=True, kw_only=True)
 class ClipSpec:
     """What a clip is to be: num_frames and `preprocessing` of the network, and the liberties.
 
-    short_video: "loop" or "repeat_last". random_flip: mirror one clip in two.
+    short_video: "loop" or "repeat_last". random_flip: mirror one clip in two. jitter_scale,
+    jitter_color: as `random_scale` and `random_color` have it; 1 and 0 change nothing.
     """
 
     num_frames: int
     preprocessing: Preprocessing
     short_video: str = "loop"
     random_flip: bool = False
+    jitter_scale: float = 1.0
+    jitter_color: float = 0.0
 
     def augmented(self, clip: np.ndarray, draw: np.random.Generator) -> np.ndarray:
-        """One random crop and one random flip of a resized clip: contiguous (T, S, S, C)."""
+        """One scale, crop, flip and light, drawn for the whole clip: contiguous (T, S, S, C)."""
+        if self.jitter_scale > 1:
+            clip = random_scale(clip, self.jitter_scale, draw)
         clip = random_crop(clip, self.preprocessing.crop_size, draw)
-        return np.ascontiguousarray(random_flip(clip, draw) if self.random_flip else clip)
+        clip = np.ascontiguousarray(random_flip(clip, draw) if self.random_flip else clip)
+        return random_color(clip, self.jitter_color, draw) if self.jitter_color else clip
 
 
 def _checked(clip: np.ndarray, side: int) -> tuple[int, int]:

@@ -45,6 +45,8 @@ def clip_spec(videos: VideoSet, config: TrainConfig) -> ClipSpec:
         preprocessing=config.preprocessing,
         short_video=config.short_video,
         random_flip=config.random_flip and videos.mirror_safe,
+        jitter_scale=config.jitter_scale,
+        jitter_color=config.jitter_color,
     )
 
 
