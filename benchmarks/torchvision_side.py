@@ -1,0 +1,60 @@
+"""torchvision's side of side_by_side.py: a worker process that times its networks."""
+
+import sys
+import types
+
+import numpy as np
+import torch
+
+# tests.torch_reference takes a function from there that needs Keras; the networks do not, and
+# Keras would count as this side's memory.
+sys.modules["tests.seeded"] = types.ModuleType("tests.seeded")
+sys.modules["tests.seeded"].seeded_array = None
+
+from benchmarks.protocol import serve  # noqa: E402
+from benchmarks.service import Service  # noqa: E402
+from tests.torch_reference import tv  # noqa: E402
+
+CLIP_SHAPE, NUM_CLASSES = (3, 16, 112, 112), 400  # channels first, as torchvision takes them
+LEARNING_RATE, MOMENTUM = 1e-3, 0.9
+
+
+def batch_of(count: int, layout):
+    """Clips (B, C, T, H, W) and labels (B,), always the same."""
+    draw = np.random.default_rng(0)
+    clips = torch.from_numpy(draw.standard_normal((count, *CLIP_SHAPE), dtype="float32"))
+    labels = torch.from_numpy(draw.integers(0, NUM_CLASSES, count))
+    return clips.to(memory_format=layout), labels
+
+
+def make_call(configuration: str, variant: str, kind: str, batch: int):
+    """A function that runs a forward pass or a training step once."""
+    words = configuration.split()
+    layout = torch.channels_last_3d if "channels_last_3d" in words else torch.contiguous_format
+    module = getattr(tv, variant)(num_classes=NUM_CLASSES).to(memory_format=layout)
+    module.train(kind == "train")
+    clips, labels = batch_of(batch, layout)
+    optimizer = torch.optim.SGD(module.parameters(), LEARNING_RATE, MOMENTUM)
+    network = torch.compile(module) if "compiled" in words else module
+
+    def forward():
+        with torch.inference_mode():
+            return network(clips)
+
+    def step():
+        optimizer.zero_grad(set_to_none=True)
+        loss = torch.nn.functional.cross_entropy(network(clips), labels)
+        loss.backward()
+        optimizer.step()
+
+    return forward if kind == "forward" else step
+
+
+def make_product(a):
+    """A function that multiplies the matrix `a` by itself."""
+    a = torch.from_numpy(a)
+    return lambda: torch.matmul(a, a)
+
+
+if __name__ == "__main__":
+    serve(Service(make_call, make_product, torch.compiler.reset))
