@@ -20,9 +20,7 @@ def blocks(language):
 def test_python_runs(capsys):
     (code,) = blocks("python")
     exec(compile(code, "README.md", "exec"), {})
-    assert re.fullmatch(
-        r"[\d,]+ parameters, 41\.5 GMACs a clip, 72 variants\n", capsys.readouterr().out
-    )
+    assert "72 variants; r2plus1d_18: 41.5 GMACs a clip\n" in capsys.readouterr().out
 
 
 def test_table_lists_every_family():
