@@ -51,6 +51,7 @@ def main() -> None:
     for backend in options.backend:
         for onednn in ("1", "0") if backend == "tensorflow" else ("",):
             environ = {"TF_ENABLE_ONEDNN_OPTS": onednn} if onednn else {}
+            environ["TF_CPP_MIN_LOG_LEVEL"] = "2"
             with Worker("benchmarks.folding_worker", KERAS_BACKEND=backend, **environ) as worker:
                 for width in options.width:
                     eigen = onednn == "0"

@@ -32,6 +32,7 @@ CONFIGURATIONS = {
     "jax": ("auto", "conv3d"),
     "torch": ("auto", "conv3d"),
 }
+QUIET = {"TF_CPP_MIN_LOG_LEVEL": "2"}
 TRIALS = 3  # runs by which configurations are compared
 HOPELESS = 1.6  # times the best so far: one run of such a configuration is enough
 REST_S = 0.5  # between runs, so that the other side's threads have gone to sleep
@@ -94,7 +95,13 @@ def main() -> None:
     if reason := _why_not_compiled(options):
         theirs.left_out = dict.fromkeys(COMPILED, reason)
     ours = [
-        Side(f"keras-{name}", "benchmarks.keras_side", CONFIGURATIONS[name], KERAS_BACKEND=name)
+        Side(
+            f"keras-{name}",
+            "benchmarks.keras_side",
+            CONFIGURATIONS[name],
+            KERAS_BACKEND=name,
+            **QUIET,
+        )
         for name in options.backends
     ]
     ledger = Ledger(options.out.with_suffix(".json"))
@@ -119,17 +126,18 @@ def measure(case: dict, ours: list[Side], theirs: Side, options) -> dict:
     pair = {"ours": best, "torchvision": theirs}
     for side in pair.values():
         side.prepare(chosen[side.name], case, limit_s)
-    times = {key: [] for key in pair}
+    times, products = {key: [] for key in pair}, {key: [] for key in pair}
     for _ in range(options.repeats):
         for key, side in pair.items():
             times[key].append(side.time(chosen[side.name], case))
+            products[key].append(side.worker.ask("product")["gflops"])
     row = {**case, **conditions(*PACKAGES), "tried": tried}
     row["macs"] = best.worker.ask("macs", variant=case["variant"])["macs"]
     for key, side in pair.items():
         row[key] = {
             "configuration": f"{side.name}, {chosen[side.name]}",
             "seconds": times[key],
-            "product_gflops": side.worker.ask("product")["gflops"],
+            "product_gflops": statistics.median(products[key]),
         }
     for side in (*ours, theirs):  # nobody's weights lie in memory while the other is measured
         if side.worker.alive:
