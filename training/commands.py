@@ -190,8 +190,15 @@ def _define_run(values: flags.FlagValues) -> None:
 
 
 def _define_weights(values: flags.FlagValues) -> None:
+    from .config import WEIGHTS
+
     flags.DEFINE_enum(
-        "weights", "best", ["best", "final"], "which weights of a run", flag_values=values
+        "weights",
+        WEIGHTS[0],
+        list(WEIGHTS),
+        "which weights of a run; best are chosen by accuracy on its test videos, so that their own "
+        "accuracy there is flattered",
+        flag_values=values,
     )
 
 

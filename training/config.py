@@ -14,6 +14,10 @@ from r21d_keras import get_variant
 from r21d_keras.variants import get_convention
 from r21d_keras.zoo.preprocessing import KINETICS, Preprocessing
 
+# "best" by accuracy on the test videos, which flatters it there: what is reported is "final".
+WEIGHTS = ("final", "best")
+"""The weights that a run keeps; the first are what `evaluate`, `export` and `predict` take."""
+
 
 class ConfigError(ValueError):
     """A configuration that cannot be run: the message names field, value and what is allowed."""

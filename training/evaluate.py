@@ -13,7 +13,7 @@ import numpy as np
 import tensorflow as tf
 from absl import logging
 
-from .config import ConfigError, TrainConfig, typed, validate
+from .config import WEIGHTS, ConfigError, TrainConfig, typed, validate
 from .datasets import VideoSet, load_dataset
 from .model_dir import ModelDir, load_run, write_text
 from .pictures import draw_confusion
@@ -60,7 +60,7 @@ class Tally:
 def evaluate(
     model_dir: str | os.PathLike,
     num_clips: int | None = None,
-    weights: str = "best",
+    weights: str = WEIGHTS[0],
     places: Mapping[str, str] | None = None,
 ) -> dict:
     """Evaluates a run on its test videos; each counts once.
@@ -72,7 +72,7 @@ def evaluate(
     Args:
         model_dir: the folder of a run.
         num_clips: clips a video; None: the run's eval_clips.
-        weights: "best" or "final".
+        weights: one of config.WEIGHTS.
         places: values of videos, splits, manifest, where they moved since training.
 
     Returns:

@@ -14,7 +14,7 @@ import tensorflow as tf
 from r21d_keras import VideoResNet, __version__, get_variant
 from r21d_keras.zoo.preprocessing import Preprocessing
 
-from .config import TrainConfig
+from .config import WEIGHTS, TrainConfig
 from .model_dir import load_run
 from .pipeline import normalise
 from .scoring import TOP_K
@@ -23,7 +23,7 @@ METADATA = Path("assets.extra", "r21d.json")  # for readers; no runtime loads as
 CLASSES = Path("assets.extra", "classes.txt")
 
 
-def export(model_dir: str | os.PathLike, out: str | os.PathLike, weights: str = "best") -> None:
+def export(model_dir: str | os.PathLike, out: str | os.PathLike, weights: str = WEIGHTS[0]) -> None:
     """Writes the network of a run as a SavedModel into the new folder `out`.
 
     Signatures, each with one input `clips` and outputs `probabilities` (B, K) float32 in the order
@@ -38,7 +38,7 @@ def export(model_dir: str | os.PathLike, out: str | os.PathLike, weights: str = 
     Args:
         model_dir: the folder of a run.
         out: the folder to make. TF Serving wants a version number as its name.
-        weights: "best" or "final".
+        weights: one of config.WEIGHTS.
 
     Raises:
         FileExistsError: if `out` exists and is not an empty folder.

@@ -8,7 +8,7 @@ import keras
 
 from r21d_keras import VideoResNet
 
-from .config import ConfigError, TrainConfig, from_json, to_json
+from .config import WEIGHTS, ConfigError, TrainConfig, from_json, to_json
 
 
 @dataclass(frozen=True)
@@ -68,8 +68,8 @@ class ModelDir:
         Raises:
             ValueError: for another `which`.
         """
-        if which not in ("best", "final"):
-            raise ValueError(f'which={which!r}: expected "best" or "final".')
+        if which not in WEIGHTS:
+            raise ValueError(f"which={which!r}: expected one of {', '.join(WEIGHTS)}.")
         return self.root / f"{which}.weights.h5"
 
     def write_run(self, config: TrainConfig, classes: tuple[str, ...]) -> None:
@@ -106,13 +106,13 @@ def build_model(config: TrainConfig, num_classes: int | None) -> keras.Model:
 
 
 def load_run(
-    model_dir: str | os.PathLike, which: str = "best"
+    model_dir: str | os.PathLike, which: str = WEIGHTS[0]
 ) -> tuple[TrainConfig, tuple[str, ...], keras.Model]:
     """Configuration, class names and trained network of a run.
 
     Args:
         model_dir: the folder of a run.
-        which: "best" (by validation accuracy) or "final".
+        which: one of WEIGHTS.
 
     Returns:
         The network takes float32 clips (B, T, S, S, 3) and gives probabilities (B, N), float32,

@@ -14,6 +14,7 @@ import tensorflow as tf
 from r21d_keras.clips import frame_times, uniform_starts
 from r21d_keras.zoo.preprocessing import Preprocessing
 
+from .config import WEIGHTS
 from .decoder import VideoError
 from .export import METADATA
 from .frames import center_crop
@@ -49,12 +50,12 @@ class Prediction:
     scores: tuple[float, ...]
 
 
-def load_predictor(model: str | os.PathLike, weights: str = "best") -> Predictor:
+def load_predictor(model: str | os.PathLike, weights: str = WEIGHTS[0]) -> Predictor:
     """A Predictor from the folder of a run or of a SavedModel that `export` wrote.
 
     Args:
         model: the folder; its content tells which of the two it is.
-        weights: "best" or "final", for a run.
+        weights: one of config.WEIGHTS, for a run.
 
     Raises:
         ValueError: if the folder holds neither.
@@ -99,7 +100,7 @@ def predict_and_print(
     model: str | os.PathLike,
     videos: Iterable[str],
     *,
-    weights: str = "best",
+    weights: str = WEIGHTS[0],
     num_clips: int = 10,
     as_json: bool = False,
     picture: str | None = None,
