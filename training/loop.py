@@ -15,7 +15,7 @@ from r21d_keras._keras import apply_gradients, scaled_loss
 
 from .config import TrainConfig
 from .optimizer import Averages, WarmupSchedule, l2_penalty
-from .strategy import distribute
+from .strategy import Slice, distribute
 
 
 class DivergedError(ValueError):
@@ -52,6 +52,9 @@ class Loop:
         # weights stay free of the optimizer's state.
         self.driven = keras.Model(model.inputs, model.outputs)
         self.driven.compile(optimizer=optimizer)
+        self._features = None
+        if config.dropout:  # what comes before the Dropout layer, see _training_logits
+            self._features = keras.Model(model.inputs, model.get_layer("dropout").input)
         self._train_call = tf.function(self._train_steps)
         self._test_call = None
 
@@ -100,7 +103,7 @@ class Loop:
         return logs
 
     def evaluate(self, dataset: tf.data.Dataset) -> dict[str, float]:
-        """Loss and accuracy of the final weights over all of `dataset`, each example counted once."""
+        """Loss and accuracy of the final weights on `dataset`, each example counted once."""
         totals, batches = tf.zeros(3), distribute(dataset, self.strategy)
         if self._test_call is None:  # the signature leaves the batch size open: one trace for all
             self._test_call = tf.function(self._test_batch, input_signature=[batches.element_spec])
@@ -143,36 +146,47 @@ class Loop:
         self.num_traces += 1
         totals = tf.zeros(3)
         for _ in tf.range(count):
-            sums = self.strategy.run(self._train_step, next(iterator))
+            sums = self.strategy.run(self._train_step, (next(iterator),))
             totals += self.strategy.reduce(tf.distribute.ReduceOp.SUM, sums, axis=None)
             self.steps_done.assign_add(1)
             if self.averages is not None:
                 self.averages.update()
         return totals
 
-    def _train_step(self, clips, labels, global_size, share):
+    def _train_step(self, part: Slice):
         """One replica's part of a step; (3,) sums of loss, right answers and examples."""
         variables = self.model.trainable_variables
         with tf.GradientTape() as tape:
-            logits = tf.cast(self.model(clips, training=True), tf.float32)  # (b, N)
-            losses = _cross_entropy(labels, logits, self.config.label_smoothing)
+            logits = self._training_logits(part)  # (b, N)
+            losses = _cross_entropy(part.labels, logits, self.config.label_smoothing)
             # Each replica adds its share of the penalty, as gradients are summed over replicas.
             penalty = l2_penalty(variables, self.config.weight_decay)
-            loss = share * tf.reduce_sum(losses) / global_size
+            loss = part.share * tf.reduce_sum(losses) / tf.cast(part.size, tf.float32)
             loss += penalty / self.strategy.num_replicas_in_sync
             loss = scaled_loss(self.optimizer, loss)
         apply_gradients(self.optimizer, tape.gradient(loss, variables), variables)
-        return share * _sums(labels, logits, losses)
+        return part.share * _sums(part.labels, logits, losses)
+
+    def _training_logits(self, part: Slice):
+        if self._features is None:
+            return tf.cast(self.model(part.clips, training=True), tf.float32)
+        # Which features drop out is a function of (seed, step, example), not of a layer's state:
+        # the same on any number of replicas, and after resuming.
+        features = self._features(part.clips, training=True)  # (b, C)
+        shape = (part.size, features.shape[-1])
+        draw = tf.random.stateless_uniform(shape, (self.config.seed, self.steps_done))
+        draw = draw[part.first : part.first + tf.shape(part.labels, out_type=tf.int64)[0]]
+        kept = tf.cast(draw >= self.config.dropout, features.dtype) / (1.0 - self.config.dropout)
+        return tf.cast(self.model.layers[-1](features * kept), tf.float32)
 
     def _test_batch(self, batch):
         self.num_traces += 1
-        sums = self.strategy.run(self._test_step, batch)
+        sums = self.strategy.run(self._test_step, (batch,))
         return self.strategy.reduce(tf.distribute.ReduceOp.SUM, sums, axis=None)
 
-    def _test_step(self, clips, labels, global_size, share):
-        del global_size
-        logits = tf.cast(self.model(clips, training=False), tf.float32)
-        return share * _sums(labels, logits, _cross_entropy(labels, logits, 0.0))
+    def _test_step(self, part: Slice):
+        logits = tf.cast(self.model(part.clips, training=False), tf.float32)
+        return part.share * _sums(part.labels, logits, _cross_entropy(part.labels, logits, 0.0))
 
 
 def num_batches(dataset: tf.data.Dataset) -> int:

@@ -94,15 +94,16 @@ def make_optimizer(config: TrainConfig, schedule: WarmupSchedule) -> keras.optim
 def l2_penalty(variables: Sequence, weight_decay: float) -> tf.Tensor:
     """weight_decay / 2 times the sum of squares of all kernels: a float32 scalar, part of the loss.
 
-    Its gradient, weight_decay * w, passes through momentum and learning rate: what Caffe2's
-    AddWeightDecay (caffe2/python/optimizer.py) and torch.optim.SGD(weight_decay=) do, and Keras'
-    own decoupled SGD(weight_decay=) does not. Batch normalisation's scales and offsets and biases,
-    which alone have one axis, are left out.
+    Its gradient, weight_decay * w, passes through momentum and learning rate: "grad += wd * param",
+    as add_weight_decay in Caffe2's caffe2/python/helpers/train.py has it, and as
+    torch.optim.SGD(weight_decay=) does; Keras' own SGD(weight_decay=) is decoupled. Batch
+    normalisation's scales and offsets and biases, which alone have one axis, are left out.
     """
     kernels = [variable for variable in variables if len(variable.shape) > 1]
     if not weight_decay or not kernels:
         return tf.constant(0.0)
-    return weight_decay * tf.add_n([tf.nn.l2_loss(backend_variable(kernel)) for kernel in kernels])
+    halves = [tf.nn.l2_loss(tf.convert_to_tensor(kernel)) for kernel in kernels]
+    return weight_decay * tf.add_n([tf.cast(half, tf.float32) for half in halves])
 
 
 class Averages:
@@ -129,7 +130,8 @@ class Averages:
         n = self.num_updates
         decay = tf.minimum(self.decay, (1.0 + n) / (10.0 + n))
         for average, weight in zip(self.variables, self.weights, strict=True):
-            average.assign_sub((1.0 - decay) * (average - tf.convert_to_tensor(weight)))
+            difference = average - tf.convert_to_tensor(weight)
+            average.assign_sub(tf.cast(1.0 - decay, difference.dtype) * difference)
         n.assign_add(1.0)
 
     @contextlib.contextmanager

@@ -1,5 +1,8 @@
 """Which devices a run uses, as a tf.distribute strategy, and how batches reach them."""
 
+import functools
+from typing import NamedTuple
+
 import tensorflow as tf
 from absl import logging
 
@@ -23,7 +26,7 @@ def make_strategy(config: TrainConfig) -> tf.distribute.Strategy:
     if config.strategy == "one":
         strategy = tf.distribute.OneDeviceStrategy(f"{kind}:0")
     else:
-        strategy = tf.distribute.MirroredStrategy([f"{kind}:{i}" for i in range(count)])
+        strategy = _mirrored(tuple(f"{kind}:{i}" for i in range(count)))
     logging.info(
         "Strategy %s: %d replica(s) on %s.",
         config.strategy,
@@ -33,14 +36,28 @@ def make_strategy(config: TrainConfig) -> tf.distribute.Strategy:
     return strategy
 
 
+class Slice(NamedTuple):
+    """What one replica gets of a global batch, and how it lies in it.
+
+    clips, labels: (b, T, S, S, 3) and (b,). first: index of its first example in the global batch,
+    int64. size: examples in the global batch, int64. share: what each of its examples counts.
+    """
+
+    clips: tf.Tensor
+    labels: tf.Tensor
+    first: tf.Tensor
+    size: tf.Tensor
+    share: tf.Tensor
+
+
 def distribute(dataset: tf.data.Dataset, strategy: tf.distribute.Strategy):
-    """`dataset` of global batches as one of (clips, labels, size of the global batch, share).
+    """`dataset`, of global batches (clips, labels), as a distributed one of a Slice a replica.
 
     The batches are made once, so that their order and content do not depend on the replicas; each
     is cut into one slice a replica. A batch of fewer examples than replicas goes whole to each of
-    them and counts there by the share 1 / replicas (else it is 1): sums and batch statistics come
-    out the same. An empty slice will not do: TensorFlow's convolutions with oneDNN give an empty
-    batch the shape of their input instead of their output.
+    them with a share of 1 / replicas (else it is 1): sums and batch statistics come out the same.
+    An empty slice will not do: TensorFlow's convolutions with oneDNN give an empty batch the shape
+    of their input instead of their output.
     """
     replicas = strategy.num_replicas_in_sync
 
@@ -50,13 +67,21 @@ def distribute(dataset: tf.data.Dataset, strategy: tf.distribute.Strategy):
         share = tf.where(whole, 1.0 / replicas, 1.0)
 
         def one(i):
-            first, end = size * i // replicas, size * (i + 1) // replicas
-            rows = slice(tf.where(whole, tf.zeros_like(size), first), tf.where(whole, size, end))
-            return clips[rows], labels[rows], tf.cast(size, tf.float32), share
+            first = tf.where(whole, tf.zeros_like(size), size * i // replicas)
+            end = tf.where(whole, size, size * (i + 1) // replicas)
+            return Slice(clips[first:end], labels[first:end], first, size, share)
 
         return tf.data.Dataset.range(replicas).map(one)
 
     return strategy.distribute_datasets_from_function(lambda _: dataset.flat_map(slices))
+
+
+# TensorFlow numbers collective operations by strategy object, but keeps one table of them for the
+# process: a second strategy over the same devices would meet the numbers of the first ("Shape
+# mismatch in the collective instance").
+@functools.cache
+def _mirrored(devices: tuple[str, ...]) -> tf.distribute.MirroredStrategy:
+    return tf.distribute.MirroredStrategy(devices)
 
 
 def _split_cpu(count: int) -> None:

@@ -1,0 +1,149 @@
+import dataclasses
+
+import pytest
+from absl import flags
+from hypothesis import given
+from hypothesis import strategies as st
+
+from r21d_keras.training.config import (
+    FIELDS,
+    ConfigError,
+    TrainConfig,
+    from_json,
+    to_json,
+    typed,
+    validate,
+)
+from r21d_keras.training.recipes import RECIPES, define_flags, given_flags, resolve
+
+BY_TYPE = {
+    bool: st.booleans(),
+    int: st.integers(1, 3),
+    float: st.floats(0.01, 0.9),
+    str: st.text(),
+    tuple: st.tuples(*[st.floats(0.01, 0.99)] * 3),
+}
+FREE = ("crop_size", "resize_height", "resize_width", "variant", "convention")
+
+
+def any_value(field):
+    if "choices" in field.metadata:
+        return st.sampled_from(field.metadata["choices"])
+    return BY_TYPE[type(field.default)]
+
+
+configs = st.builds(
+    TrainConfig, **{name: any_value(f) for name, f in FIELDS.items() if name not in FREE}
+)
+
+
+@given(configs)
+def test_json_gives_back_an_equal_configuration(config):
+    assert from_json(to_json(config)) == config
+
+
+@pytest.mark.parametrize("name", FIELDS)
+def test_each_field_has_a_help_text_and_a_default_of_its_type(name):
+    field = FIELDS[name]
+    assert field.metadata["help"]
+    assert typed({name: field.default}) == {name: field.default}
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_each_recipe_is_a_valid_configuration(name):
+    assert from_json(to_json(resolve(name))) == resolve(name)
+
+
+def test_flags_come_over_the_file_and_the_file_over_the_recipe(tmp_path):
+    path = tmp_path / "run.toml"
+    path.write_text('epochs = 7\nseed = 5\nvariant = "mc3_10"\n', "utf-8")
+    config = resolve("demo", str(path), {"seed": 6})
+    assert (config.dataset, config.crop_size) == ("motion", RECIPES["demo"]["crop_size"])
+    assert (config.epochs, config.variant, config.seed) == (7, "mc3_10", 6)
+
+
+def test_the_configuration_of_a_run_is_itself_a_file_to_start_from(tmp_path):
+    path = tmp_path / "config.json"
+    path.write_text(to_json(resolve("ucf101_small_cpu")), "utf-8")
+    assert resolve("default", str(path)) == resolve("ucf101_small_cpu")
+
+
+def test_only_given_flags_override():
+    values = flags.FlagValues()
+    define_flags(values)
+    values(["r21d", "--epochs=3", "--mean=.1,.2,.3", "--nonesterov", "--warmup_epochs=1"])
+    assert given_flags(values) == {
+        "epochs": 3,
+        "mean": [0.1, 0.2, 0.3],
+        "nesterov": False,
+        "warmup_epochs": 1.0,
+    }
+    assert resolve(overrides=given_flags(values)).mean == (0.1, 0.2, 0.3)
+
+
+def test_a_list_flag_of_words_is_an_error():
+    values = flags.FlagValues()
+    define_flags(values)
+    values(["r21d", "--std=a,b,c"])
+    with pytest.raises(ConfigError, match="--std=a,b,c: expected 3 numbers"):
+        given_flags(values)
+
+
+@pytest.mark.parametrize(
+    "values, message",
+    [
+        ({"lerning_rate": 1}, "Unknown option 'lerning_rate'. Did you mean 'base_learning_rate'"),
+        ({"zzzzzz": 1}, "Known: dataset, "),
+        ({"epochs": 1.5}, "epochs=1.5: expected int, got float"),
+        ({"epochs": True}, "epochs=True: expected int, got bool"),
+        ({"nesterov": 1}, "nesterov=1: expected bool"),
+        ({"momentum": "0.9"}, "momentum='0.9': expected float, got str"),
+        ({"mean": [0.1, 0.2]}, "expected 3 numbers"),
+        ({"epochs": 0}, "epochs=0: expected at least 1"),
+        ({"base_learning_rate": 0.0}, "base_learning_rate=0.0: expected more than 0"),
+        ({"base_learning_rate": float("nan")}, "expected a finite number"),
+        ({"base_learning_rate": float("inf")}, "expected a finite number"),
+        ({"dropout": 1.0}, "dropout=1.0: expected at most 0.99"),
+        ({"std": [0.1, 0.0, 0.1]}, "std=.*: expected more than 0"),
+        ({"schedule": "linear"}, "schedule='linear': expected one of step, cosine, constant"),
+        ({"variant": "r2plus1d_19"}, "variant: Unknown variant 'r2plus1d_19'"),
+        ({"convention": "x"}, "convention: Unknown convention"),
+        ({"crop_size": 200}, "crop_size=200 does not fit in frames of 128x171"),
+        ({"epochs": 5}, "warmup_epochs=10 is more than epochs=5"),
+    ],
+)
+def test_wrong_options_are_named(values, message):
+    with pytest.raises(ConfigError, match=message):
+        resolve(overrides=values)
+
+
+def test_all_that_is_wrong_is_in_one_error():
+    with pytest.raises(ConfigError) as error:
+        validate(dataclasses.replace(TrainConfig(), clip_frames=0, split=4, precision="int8"))
+    assert len(str(error.value).splitlines()) == 3
+
+
+def test_an_unknown_recipe_lists_the_known_ones():
+    with pytest.raises(ConfigError, match="Unknown recipe 'x'. Known: default, demo"):
+        resolve("x")
+
+
+@pytest.mark.parametrize(
+    "name, text, message",
+    [
+        ("a.json", "{", "cannot be read as a configuration"),
+        ("a.toml", "epochs", "cannot be read as a configuration"),
+        ("a.json", "[1]", "expected option names with values, got list"),
+        ("a.yaml", "epochs: 1", "ending in .json or .toml"),
+        ("a.json", '{"epoch": 1}', r"Unknown option 'epoch' in .*a.json. Did you mean 'epochs'"),
+    ],
+)
+def test_a_wrong_file_is_named(tmp_path, name, text, message):
+    (tmp_path / name).write_text(text, "utf-8")
+    with pytest.raises(ConfigError, match=message):
+        resolve(config_file=str(tmp_path / name))
+
+
+def test_an_absent_file_is_named(tmp_path):
+    with pytest.raises(ConfigError, match="absent.json: cannot be read"):
+        resolve(config_file=str(tmp_path / "absent.json"))

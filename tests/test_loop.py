@@ -1,0 +1,226 @@
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from r21d_keras import VideoResNet
+from r21d_keras.training.config import TrainConfig
+from r21d_keras.training.loop import DivergedError, Loop
+from r21d_keras.training.optimizer import make_optimizer, make_schedule
+from r21d_keras.training.strategy import make_strategy
+
+CLASSES = 3
+SHAPE = (4, 32, 32, 3)  # of a clip
+BATCH = 8
+
+
+def examples(count):
+    draw = np.random.default_rng(count)
+    clips = draw.normal(size=(count, *SHAPE)).astype("float32")
+    return clips, draw.integers(0, CLASSES, count).astype("int32")
+
+
+def batches(count):
+    return tf.data.Dataset.from_tensor_slices(examples(count)).batch(BATCH)
+
+
+def narrow_network(config):
+    body = VideoResNet(
+        "r2plus1d_10",
+        input_shape=SHAPE,
+        include_top=False,
+        pooling="avg",
+        width_multiplier=0.125,
+        sync_bn=config.sync_bn,
+    )
+    return keras.Model(body.input, keras.layers.Dense(CLASSES)(body.output))
+
+
+def linear_model(config):
+    clips = keras.Input(SHAPE)
+    means = keras.layers.GlobalAveragePooling3D()(clips)
+    dropped = keras.layers.Dropout(config.dropout, name="dropout")(means)
+    return keras.Model(clips, keras.layers.Dense(CLASSES)(dropped))
+
+
+def make_loop(network=narrow_network, policy="float32", **options):
+    config = TrainConfig(
+        **{
+            "global_batch_size": BATCH,
+            "epochs": 3,
+            "warmup_epochs": 1.0,
+            "base_learning_rate": 0.004,
+            "steps_per_call": 3,
+            "schedule": "cosine",
+            **options,
+        }
+    )
+    strategy = make_strategy(config)
+    keras.utils.set_random_seed(1)
+    keras.mixed_precision.set_global_policy(policy)
+    try:
+        with strategy.scope():
+            model, schedule = network(config), make_schedule(config, 4)
+            return Loop(model, make_optimizer(config, schedule), schedule, strategy, config)
+    finally:
+        keras.mixed_precision.set_global_policy("float32")
+
+
+class Recorder(keras.callbacks.Callback):
+    """Weights after each epoch, and the calls that came."""
+
+    def __init__(self):
+        super().__init__()
+        self.weights, self.calls, self.logs = [], [], []
+
+    def on_train_begin(self, logs=None):
+        self.calls.append("train")
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.calls.append(f"epoch {epoch}")
+
+    def on_train_batch_begin(self, batch, logs=None):
+        self.calls.append(f"from {batch}")
+
+    def on_train_batch_end(self, batch, logs=None):
+        assert set(logs) == {"loss", "accuracy"}
+        self.calls.append(f"to {batch}")
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.logs.append(dict(logs))
+        self.weights.append(self.model.get_weights())
+
+    def on_train_end(self, logs=None):
+        self.calls.append("end")
+
+
+def largest_difference(left, right):
+    return max(float(np.abs(a - b).max()) for a, b in zip(left, right, strict=True))
+
+
+# 32 examples are full batches of 8; 29 end with one of 5; 25 with a single example.
+EPOCHS = (32, 29, 25)
+
+
+@pytest.fixture(scope="module", params=["one", "mirrored"])
+def trained(request):
+    """A loop that has trained on EPOCHS with one replica and with two, and what it recorded.
+
+    In float64: in float32 rounding alone turns the sign of one activation or another before a
+    ReLU, and the weights part by more than is allowed here.
+    """
+    loop = make_loop(policy="float64", strategy=request.param, num_cpu_replicas=2, ema_decay=0.9)
+    recorder = Recorder()
+    loop.run(lambda epoch: batches(EPOCHS[epoch]), lambda: loop.evaluate(batches(25)), [recorder])
+    return loop, recorder
+
+
+def test_each_kind_of_call_is_traced_once(trained):
+    assert trained[0].num_traces == 2  # one for training, one for evaluation
+
+
+def test_callbacks_are_called_as_in_fit(trained):
+    epoch = ["from 0", "to 2", "from 3", "to 3"]
+    expected = ["train"] + [c for i in range(3) for c in (f"epoch {i}", *epoch)] + ["end"]
+    assert trained[1].calls == expected
+
+
+def test_logs_of_an_epoch(trained):
+    loop, recorder = trained
+    names = {"loss", "accuracy", "learning_rate", "val_loss", "val_accuracy"}
+    assert all(set(logs) == names for logs in recorder.logs)
+    assert recorder.logs[0]["learning_rate"] == pytest.approx(0.004 * BATCH / 32)
+    assert loop.steps_done.numpy() == 12
+
+
+def test_evaluation_counts_each_example_once(trained):
+    loop, _ = trained
+    clips, labels = examples(25)
+    with loop.final_weights() as model:
+        logits = model.predict(clips, verbose=0)
+    losses = keras.losses.SparseCategoricalCrossentropy(from_logits=True)(labels, logits)
+    result = loop.evaluate(batches(25))
+    assert result["loss"] == pytest.approx(float(losses), rel=1e-4)
+    assert result["accuracy"] == pytest.approx(float((logits.argmax(-1) == labels).mean()))
+
+
+def test_an_epoch_equals_a_plain_loop_over_whole_batches(trained):
+    """Batch losses are means over the real batch, also the last one's; L2 comes on top."""
+    _, recorder = trained
+    loop = make_loop(policy="float64", strategy="one")
+    model, optimizer = loop.model, loop.optimizer
+    kernels = [w for w in model.trainable_weights if len(w.shape) > 1]
+
+    @tf.function(reduce_retracing=True)
+    def step(clips, labels):
+        with tf.GradientTape() as tape:
+            logits = tf.cast(model(clips, training=True), tf.float32)
+            loss = tf.reduce_mean(
+                tf.nn.sparse_softmax_cross_entropy_with_logits(labels=labels, logits=logits)
+            )
+            decay = loop.config.weight_decay
+            squares = sum(tf.reduce_sum(tf.square(kernel)) for kernel in kernels)
+            loss += tf.cast(decay / 2 * squares, tf.float32)
+        gradients = tape.gradient(loss, model.trainable_variables)
+        optimizer.apply_gradients(zip(gradients, model.trainable_variables, strict=True))
+
+    for count, weights in zip(EPOCHS, recorder.weights, strict=True):
+        for clips, labels in batches(count):
+            step(clips, labels)
+        assert largest_difference(model.get_weights(), weights) < 1e-5
+
+
+def test_dropout_does_not_depend_on_the_replicas_but_on_the_step():
+    weights = []
+    for dropout, strategy in ((0.5, "one"), (0.5, "mirrored"), (0.0, "one")):
+        recorder = Recorder()
+        loop = make_loop(linear_model, dropout=dropout, strategy=strategy, num_cpu_replicas=2)
+        loop.run(lambda epoch: batches(EPOCHS[epoch]), callbacks=[recorder])
+        weights.append(recorder.weights[-1])
+    assert largest_difference(weights[0], weights[1]) < 1e-6
+    assert largest_difference(weights[0], weights[2]) > 1e-5
+
+
+def test_two_replicas_without_synchronised_statistics_still_count_each_example_once():
+    loop = make_loop(num_cpu_replicas=2, sync_bn=False, epochs=1)
+    logs = loop.run(lambda epoch: batches(9), lambda: loop.evaluate(batches(9)))
+    assert np.isfinite(logs["loss"]) and logs["accuracy"] * 9 == pytest.approx(
+        round(logs["accuracy"] * 9)
+    )
+
+
+@pytest.mark.parametrize("precision", ["mixed_bfloat16", "mixed_float16"])
+def test_reduced_precision_learns_in_float32_weights(precision):
+    options = {"strategy": "one", "epochs": 1, "warmup_epochs": 0.0, "label_smoothing": 0.1}
+    loop = make_loop(policy=precision, precision=precision, **options)
+    before = [weight.numpy() for weight in loop.model.trainable_weights]
+    logs = loop.run(lambda epoch: batches(16))
+    after = [weight.numpy() for weight in loop.model.trainable_weights]
+    assert np.isfinite(logs["loss"])
+    assert all(weight.dtype == np.float32 for weight in after)
+    assert 1e-6 < largest_difference(before, after) < 10
+
+
+def test_a_loss_that_is_not_finite_ends_the_run():
+    loop = make_loop(linear_model)
+    bad = examples(8)
+    bad[0][3] = np.nan
+    data = batches(24).concatenate(tf.data.Dataset.from_tensor_slices(bad).batch(BATCH))
+    with pytest.raises(DivergedError, match=r"nan in epoch 1, steps 4 to 4 .*learning_rate"):
+        loop.run(lambda epoch: data)
+
+
+def test_a_callback_can_stop_the_run():
+    class Stop(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            self.model.stop_training = epoch == 1
+
+    loop, recorder = make_loop(linear_model), Recorder()
+    loop.run(lambda epoch: batches(8), callbacks=[Stop(), recorder])
+    assert [c for c in recorder.calls if c.startswith("epoch")] == ["epoch 0", "epoch 1"]
+
+
+def test_a_data_set_of_unknown_length_is_refused():
+    loop = make_loop(linear_model)
+    with pytest.raises(ValueError, match="known number of batches"):
+        loop.run(lambda epoch: batches(8).filter(lambda clips, labels: True))

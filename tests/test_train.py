@@ -1,0 +1,246 @@
+import csv
+import math
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from r21d_keras.training.config import ConfigError, to_json
+from r21d_keras.training.loop import DivergedError
+from r21d_keras.training.model_dir import build_model, load_run, save_weights
+from r21d_keras.training.recipes import resolve
+from r21d_keras.training.start import check_weights, freeze, load_start
+from r21d_keras.training.train import train
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+OPTIONS = {
+    "dataset": "folder",
+    "width_multiplier": 0.125,
+    "clip_frames": 4,
+    "resize_height": 36,
+    "resize_width": 40,
+    "epochs": 3,
+    "clips_per_epoch": 11,
+    "global_batch_size": 4,
+    "num_cpu_replicas": 1,
+    "steps_per_call": 2,
+}
+
+# Trains the configuration in argv[1]; dies in the middle of the epoch argv[2], counted from 0.
+SCRIPT = """
+import os, pathlib, signal, sys
+import keras
+from r21d_keras.training.config import from_json
+from r21d_keras.training.train import train
+
+class Kill(keras.callbacks.Callback):
+    def on_epoch_begin(self, epoch, logs=None):
+        self.epoch = epoch
+
+    def on_train_batch_end(self, batch, logs=None):
+        if self.epoch == int(sys.argv[2]):
+            os.kill(os.getpid(), signal.SIGKILL)
+
+train(from_json(pathlib.Path(sys.argv[1]).read_text("utf-8")), [Kill()])
+"""
+
+
+@pytest.fixture
+def make_config(tmp_path, tiny_videos):
+    def make(name="run", **options):
+        places = {"videos": str(tiny_videos), "model_dir": str(tmp_path / name)}
+        return resolve("demo", overrides={**OPTIONS, **places, **options})
+
+    return make
+
+
+def history(config):
+    with open(f"{config.model_dir}/history.csv", newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def test_a_run_leaves_all_its_files(make_config, capsys):
+    config = make_config(validate_every=2)
+    result = train(config)
+    assert sorted(os.listdir(config.model_dir)) == [
+        "best.weights.h5",
+        "checkpoints",
+        "classes.txt",
+        "config.json",
+        "curves.png",
+        "events",
+        "final.weights.h5",
+        "history.csv",
+    ]
+    rows = history(config)
+    assert [row["epoch"] for row in rows] == ["1", "2", "3"]
+    assert [bool(row["val_loss"]) for row in rows] == [False, True, True]  # the last one always
+    assert float(rows[2]["val_loss"]) == pytest.approx(result["val_loss"], rel=1e-6)
+    best = max(float(row["val_accuracy"]) for row in rows[1:])
+    assert result["best_val_accuracy"] == pytest.approx(best)
+    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("Epoch")]
+    assert [line.split()[1] for line in lines] == ["1/3", "2/3", "3/3"]
+    _, classes, model = load_run(config.model_dir, "final")
+    assert classes == ("bright", "dark")
+    probabilities = model(np.zeros((1, *config.clip_shape), np.float32)).numpy()
+    assert probabilities.sum() == pytest.approx(1.0, abs=1e-5)
+
+
+def test_a_killed_run_ends_with_the_weights_of_one_that_was_not(make_config, tmp_path):
+    options = {"dropout": 0.5, "ema_decay": 0.9, "num_cpu_replicas": 2}
+    whole, killed = make_config("whole", **options), make_config("killed", **options)
+    train(whole)
+    (tmp_path / "killed.json").write_text(to_json(killed), "utf-8")
+    process = subprocess.run(
+        [sys.executable, "-c", SCRIPT, str(tmp_path / "killed.json"), "1"],
+        cwd=ROOT,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert process.returncode == -signal.SIGKILL, process.stderr
+    assert [row["epoch"] for row in history(killed)] == ["1"]
+    assert not os.path.exists(f"{killed.model_dir}/final.weights.h5")
+    train(killed)
+    for which in ("best", "final"):
+        pairs = [load_run(config.model_dir, which)[2].get_weights() for config in (whole, killed)]
+        for left, right in zip(*pairs, strict=True):
+            np.testing.assert_allclose(left, right, atol=1e-6)
+    timeless = [
+        [{name: text for name, text in row.items() if name != "seconds"} for row in history(config)]
+        for config in (whole, killed)
+    ]
+    for left, right in zip(*timeless, strict=True):
+        assert {k: float(v) for k, v in left.items()} == pytest.approx(
+            {k: float(v) for k, v in right.items()}, rel=1e-4
+        )
+
+
+def test_a_finished_run_answers_again_and_may_grow_but_not_change(make_config):
+    result = train(make_config(epochs=1))
+    again = train(make_config(epochs=1))
+    assert {name: again[name] for name in result} == pytest.approx(result, rel=1e-6)
+    with pytest.raises(ConfigError, match="seed was 0 and is now 1") as error:
+        train(make_config(epochs=1, seed=1, num_readers=5))
+    assert "num_readers" not in str(error.value)
+    train(make_config(epochs=2))
+    assert [row["epoch"] for row in history(make_config())] == ["1", "2"]
+    with pytest.raises(ConfigError, match="epochs was 2 and is now 1"):
+        train(make_config(epochs=1))
+
+
+def test_without_validation_the_last_weights_are_the_best(make_config):
+    config = make_config(epochs=1, validate_every=0)
+    assert "best_val_accuracy" not in train(config)
+    best, final = (
+        load_run(config.model_dir, which)[2].get_weights() for which in ("best", "final")
+    )
+    assert all((left == right).all() for left, right in zip(best, final, strict=True))
+
+
+def test_frozen_layers_stay_as_the_given_weights_have_them(make_config, tmp_path):
+    config = make_config(epochs=1, freeze_until="layer3")
+    keras.utils.set_random_seed(5)
+    start = build_model(config, 7)  # of other classes: the classifier is left out
+    save_weights(start, tmp_path / "start.weights.h5")
+    config = make_config(
+        epochs=1, freeze_until="layer3", weights=str(tmp_path / "start.weights.h5")
+    )
+    train(config)
+    model = load_run(config.model_dir, "final")[2]
+    same = {
+        layer.name: all(
+            (left == right).all()
+            for left, right in zip(
+                layer.get_weights(), start.get_layer(layer.name).get_weights(), strict=True
+            )
+        )
+        for layer in model.layers
+        if layer.weights and layer.name != "fc"
+    }
+    assert all(value != name.startswith("layer4") for name, value in same.items()), same
+
+
+def test_weights_of_the_same_classes_come_with_their_classifier(make_config, tmp_path):
+    path = tmp_path / "start.weights.h5"
+    start = build_model(make_config(), 3)
+    save_weights(start, path)
+    model = build_model(make_config(), 3)
+    load_start(model, make_config(weights=str(path)), 3)
+    np.testing.assert_array_equal(model.get_weights()[-2], start.get_weights()[-2])
+    other = make_config(weights=str(path), variant="r3d_10")
+    with pytest.raises(ConfigError, match="do not fit r3d_10"):
+        load_start(build_model(other, 3), other, 3)
+
+
+def test_a_deeper_networks_weights_are_refused(make_config, tmp_path):
+    path = tmp_path / "deep.weights.h5"
+    save_weights(build_model(make_config(variant="r2plus1d_18"), 3), path)
+    config = make_config(weights=str(path))
+    with pytest.raises(ConfigError, match="do not fit r2plus1d_10"):
+        load_start(build_model(config, 3), config, 3)
+
+
+@pytest.mark.parametrize("weights", ["kinetics400", "absent.weights.h5"])
+def test_unknown_weights_are_refused_before_any_work(make_config, weights):
+    config = make_config(weights=weights)
+    with pytest.raises(ConfigError, match=f"weights='{weights}'"):
+        train(config)
+    assert not os.path.exists(config.model_dir)
+
+
+def test_a_text_file_is_no_weights(tmp_path):
+    path = tmp_path / "text.weights.h5"
+    path.write_text("no weights", "utf-8")
+    with pytest.raises(ConfigError, match="format"):
+        check_weights(str(path))
+
+
+def test_freezing_names_the_stages_there_are(make_config):
+    with pytest.raises(
+        ConfigError, match="Expected one of stem, layer1, layer2, layer3, layer4, fc"
+    ):
+        freeze(build_model(make_config(), 2), "layer5")
+    with pytest.raises(ConfigError, match="leaves no weights"):
+        freeze(build_model(make_config(), 2), "fc")
+
+
+@pytest.mark.parametrize(
+    "options, message",
+    [
+        ({"model_dir": ""}, "model_dir=''"),
+        ({"epochs": 1, "warmup_epochs": 2.0}, "warmup_epochs=2"),
+        ({"global_batch_size": 1, "num_cpu_replicas": 2}, "less than the 2 replicas"),
+    ],
+)
+def test_what_cannot_be_run_is_said_before_any_work(make_config, options, message):
+    import dataclasses
+
+    with pytest.raises(ConfigError, match=message):
+        train(dataclasses.replace(make_config(), **options))
+
+
+def test_the_policy_is_as_before_also_after_a_failure(make_config):
+    config = make_config(epochs=1, precision="mixed_bfloat16", base_learning_rate=1e30)
+    with pytest.raises(DivergedError, match="base_learning_rate"):
+        train(config)
+    assert keras.mixed_precision.global_policy().name == "float32"
+
+
+def test_tensorboard_has_the_scalars(make_config):
+    config = make_config(epochs=1)
+    train(config)
+    tags = set()
+    for path in pathlib.Path(config.model_dir, "events").rglob("*tfevents*"):
+        for record in tf.data.TFRecordDataset(str(path)):
+            event = tf.compat.v1.Event.FromString(record.numpy())
+            tags |= {value.tag for value in event.summary.value}
+    assert {"epoch_loss", "epoch_accuracy", "epoch_learning_rate"} <= tags
+    assert math.isfinite(float(history(config)[0]["loss"]))
