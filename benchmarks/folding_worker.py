@@ -76,13 +76,14 @@ def _tensorflow(layer, clips, kind, draw):
             tape.watch(clips)
             out = layer(clips)
         wanted = [kernel] if clips.shape[-1] == 3 else [kernel, clips]
-        return tape.gradient(out, wanted, output_gradients=upstream)
+        # The result too: a gradient alone would leave the forward convolution out.
+        return out, tape.gradient(out, wanted, output_gradients=upstream)
 
     forward, upstream = tf.function(layer), tf.constant(_upstream(layer, clips, draw))
     clips = tf.constant(clips)
     if kind == "forward":
-        return lambda: forward(clips).numpy()
-    return lambda: [part.numpy() for part in gradient(clips, upstream)]
+        return lambda: forward(clips)  # returns when it is done, as on CPUs all of eager does
+    return lambda: gradient(clips, upstream)
 
 
 def _jax(layer, clips, kind, draw):
@@ -92,9 +93,10 @@ def _jax(layer, clips, kind, draw):
         return layer.stateless_call([kernel], [], clips)[0]
 
     def gradient(kernel, clips, upstream):
-        _, back = jax.vjp(forward, kernel, clips)
+        out, back = jax.vjp(forward, kernel, clips)
         parts = back(upstream)
-        return parts[:1] if clips.shape[-1] == 3 else parts
+        # The result too: a gradient alone would leave the forward convolution out.
+        return out, parts[:1] if clips.shape[-1] == 3 else parts
 
     kernel, upstream = layer.kernel.value, jax.device_put(_upstream(layer, clips, draw))
     clips = jax.device_put(clips)
