@@ -16,20 +16,22 @@ from r21d_keras.training.config import (
 )
 from r21d_keras.training.recipes import RECIPES, define_flags, given_flags, resolve
 
-BY_TYPE = {
-    bool: st.booleans(),
-    int: st.integers(1, 3),
-    float: st.floats(0.01, 0.9),
-    str: st.text(),
-    tuple: st.tuples(*[st.floats(0.01, 0.99)] * 3),
-}
 FREE = ("crop_size", "resize_height", "resize_width", "variant", "convention")
 
 
 def any_value(field):
-    if "choices" in field.metadata:
-        return st.sampled_from(field.metadata["choices"])
-    return BY_TYPE[type(field.default)]
+    limits, kind = field.metadata, type(field.default)
+    if "choices" in limits:
+        return st.sampled_from(limits["choices"])
+    low = limits.get("low", limits.get("above", 0) + 0.25)
+    numbers = st.floats(low, min(limits.get("high", low + 0.5), low + 0.5))
+    return {
+        bool: st.booleans(),
+        int: st.integers(int(low), int(low) + 2),
+        float: numbers,
+        str: st.text(),
+        tuple: st.tuples(numbers, numbers, numbers),
+    }[kind]
 
 
 configs = st.builds(
