@@ -1,7 +1,9 @@
 import csv
+import dataclasses
 import math
 import os
 import pathlib
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,6 +19,7 @@ from r21d_keras.training.model_dir import build_model, load_run, save_weights
 from r21d_keras.training.recipes import resolve
 from r21d_keras.training.start import check_weights, freeze, load_start
 from r21d_keras.training.train import train
+from r21d_keras.training.video import VideoError
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 OPTIONS = {
@@ -188,6 +191,34 @@ def test_a_deeper_networks_weights_are_refused(make_config, tmp_path):
         load_start(build_model(config, 3), config, 3)
 
 
+class Spoil(keras.callbacks.Callback):
+    """Empties a video after all have been checked."""
+
+    def __init__(self, folder):
+        super().__init__()
+        self.folder = folder
+
+    def on_train_begin(self, logs=None):
+        for path in self.folder.rglob("bright_*.mp4"):
+            path.write_bytes(b"")
+
+
+def test_files_that_go_bad_in_mid_run_end_it_only_on_demand(
+    make_config, tiny_videos, tmp_path, caplog
+):
+    videos = tmp_path / "videos"
+    for on_bad_video in ("stop", "check"):
+        shutil.copytree(tiny_videos, videos, dirs_exist_ok=True)
+        options = {"epochs": 1, "videos": str(videos), "on_bad_video": on_bad_video}
+        config = make_config(on_bad_video, **options)
+        if on_bad_video == "stop":
+            with pytest.raises(VideoError, match="bright_"):
+                train(config, [Spoil(videos)])
+        else:
+            train(config, [Spoil(videos)])
+    assert "could not be read in mid-run" in caplog.text
+
+
 @pytest.mark.parametrize("weights", ["kinetics400", "absent.weights.h5"])
 def test_unknown_weights_are_refused_before_any_work(make_config, weights):
     config = make_config(weights=weights)
@@ -221,8 +252,6 @@ def test_freezing_names_the_stages_there_are(make_config):
     ],
 )
 def test_what_cannot_be_run_is_said_before_any_work(make_config, options, message):
-    import dataclasses
-
     with pytest.raises(ConfigError, match=message):
         train(dataclasses.replace(make_config(), **options))
 
