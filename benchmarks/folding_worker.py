@@ -33,7 +33,7 @@ class Convolutions:
             for name, median in interleaved(calls, repeats, budget_s).items():
                 seconds.setdefault(name, {})[kind] = median
         auto = folding.choose(kernel, strides)
-        return {"seconds": seconds, "engine": folding._engine(), "auto": auto}
+        return {"seconds": seconds, "engine": folding.engine(), "auto": auto}
 
 
 def interleaved(calls: dict, repeats: int, budget_s: float) -> dict:

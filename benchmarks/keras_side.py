@@ -7,7 +7,7 @@ import numpy as np
 
 from benchmarks.protocol import serve
 from benchmarks.service import Service
-from r21d_keras import VideoResNet, count_macs, folding
+from r21d_keras import VideoResNet, count_macs
 
 CLIP_SHAPE, NUM_CLASSES = (16, 112, 112, 3), 400
 LEARNING_RATE, MOMENTUM = 1e-3, 0.9
@@ -15,15 +15,14 @@ LEARNING_RATE, MOMENTUM = 1e-3, 0.9
 
 def make_model(variant: str, compute: str):
     """The network; compute="conv3d" compels the backend's own 3-D convolutions everywhere."""
-    table = dict(folding.AUTO)
-    if compute != "auto":
-        folding.AUTO.update(dict.fromkeys(table, (compute,) * 4))
-    try:
-        return VideoResNet(
-            variant, NUM_CLASSES, CLIP_SHAPE, classifier_activation=None, convention="torchvision"
-        )
-    finally:
-        folding.AUTO.update(table)
+    return VideoResNet(
+        variant,
+        NUM_CLASSES,
+        CLIP_SHAPE,
+        classifier_activation=None,
+        convention="torchvision",
+        compute=compute,
+    )
 
 
 def batch_of(count: int):

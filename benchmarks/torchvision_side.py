@@ -1,19 +1,11 @@
 """torchvision's side of side_by_side.py: a worker process that times its networks."""
 
-import sys
-import types
-
 import numpy as np
 import torch
 
-# tests.torch_reference takes a function from there that needs Keras; the networks do not, and
-# Keras would count as this side's memory.
-sys.modules["tests.seeded"] = types.ModuleType("tests.seeded")
-sys.modules["tests.seeded"].seeded_array = None
-
-from benchmarks.protocol import serve  # noqa: E402
-from benchmarks.service import Service  # noqa: E402
-from tests.torch_reference import tv  # noqa: E402
+from benchmarks.protocol import serve
+from benchmarks.service import Service
+from tests.torch_reference import tv
 
 CLIP_SHAPE, NUM_CLASSES = (3, 16, 112, 112), 400  # channels first, as torchvision takes them
 LEARNING_RATE, MOMENTUM = 1e-3, 0.9

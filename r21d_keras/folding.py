@@ -48,14 +48,15 @@ def stack(x, kernel, strides, padding):
 
 METHODS = {"conv3d": conv3d, "frames": frames, "rows": rows, "stack": stack}
 
-# benchmarks/folding.md: the fastest method for each form of kernel. "tensorflow" without oneDNN
-# runs Eigen's Conv3D, whose gradient with a stride is up to a hundred times slower than Conv2D's.
+# The fastest method on CPUs for each form of kernel, as benchmarks/folding.py measures it; GPUs
+# are not measured (`compute` overrides). "tensorflow" without oneDNN runs Eigen's Conv3D, whose
+# gradient with a stride is up to a thousand times slower than Conv2D's; jax, XLA's, several times.
 AUTO = {
     #                     1x1x1     1xkxk     kx1x1     kxkxk
     "tensorflow+onednn": ("conv3d", "frames", "rows",   "conv3d"),
     "tensorflow":        ("conv3d", "frames", "rows",   "stack"),
-    "jax":               ("conv3d", "conv3d", "conv3d", "conv3d"),
-    "torch":             ("conv3d", "conv3d", "conv3d", "conv3d"),
+    "jax":               ("stack",  "frames", "rows",   "stack"),
+    "torch":             ("conv3d", "conv3d", "rows",   "conv3d"),
 }  # fmt: skip
 
 # TensorFlow switches oneDNN on by itself on CPUs with these (tensorflow/core/util/util.cc,
@@ -67,7 +68,7 @@ def choose(kernel_size, strides, compute="auto") -> str:
     """The method for this form of kernel: `compute`, or what AUTO has for backend and machine."""
     if compute != "auto":
         return compute
-    methods = AUTO[_engine()]
+    methods = AUTO[engine()]
     kt, kh, kw = kernel_size
     if kt == kh == kw == 1:
         return methods[0]
@@ -108,7 +109,8 @@ def check(method, kernel_size, strides) -> None:
         )
 
 
-def _engine() -> str:
+def engine() -> str:
+    """The row of AUTO in force: the Keras backend, and for TensorFlow whether oneDNN computes."""
     backend = _keras.backend_name()
     if backend == "tensorflow" and _onednn():
         return "tensorflow+onednn"

@@ -26,6 +26,7 @@ def VideoResNet(
     width_multiplier=1.0,
     dropout=0.0,
     sync_bn=False,
+    compute="auto",
     name=None,
 ):
     """One of the paper's networks with random weights. Clips in, class probabilities out.
@@ -49,6 +50,8 @@ def VideoResNet(
         width_multiplier: scales all channels, as MobileNet's alpha does; 1.0 is the paper's.
         dropout: share of features dropped before the classifier; the paper has none.
         sync_bn: batch statistics over all replicas of a `tf.distribute` strategy.
+        compute: "auto" computes convolutions as is fastest on this backend's CPUs (see
+            `FoldedConv3D`), "conv3d" as the backend's own Conv3D.
         name: of the model; the variant's by default.
 
     Returns:
@@ -60,7 +63,7 @@ def VideoResNet(
     spec = get_variant(variant)
     shape = _check_input_shape(spec, input_shape)
     _check_head(num_classes, pooling, width_multiplier, dropout)
-    build = _Builder(get_convention(convention), width_multiplier, sync_bn)
+    build = _Builder(get_convention(convention), width_multiplier, sync_bn, compute)
     inputs = keras.Input(shape, name="clips")  # (B, T, H, W, C)
     x = build.stem(inputs, spec.kinds[0])  # (B, T, H/2, W/2, 64), T = 1 for R2D
     for stage in range(4):  # (B, T', H/2**(stage+1), W/2**(stage+1), 64 * 2**stage * expansion)
@@ -88,6 +91,7 @@ class _Builder:
     convention: Convention
     width: float
     sync_bn: bool
+    compute: str
 
     def channels(self, number):
         return max(1, round(number * self.width))
@@ -101,7 +105,7 @@ class _Builder:
             return _relu(self._norm(x, "stem.4"), "stem.5")
         frames = {"3d": 3, "2d": 1, "clip": x.shape[1]}[kind]
         padding = (0, 3, 3) if kind == "clip" else "symmetric"
-        x = _conv(filters, (frames, 7, 7), (1, 2, 2), "stem.0", padding)(x)
+        x = self._conv(filters, (frames, 7, 7), (1, 2, 2), "stem.0", padding)(x)
         return _relu(self._norm(x, "stem.1"), "stem.2")
 
     def stage(self, x, spec, stage):
@@ -127,17 +131,18 @@ class _Builder:
 
     def _bottleneck(self, x, kind, filters, strides, name):
         mid = self._block_mid(x.shape[-1], filters)
-        y = _conv(filters, (1, 1, 1), (1, 1, 1), f"{name}.conv1.0")(x)
+        y = self._conv(filters, (1, 1, 1), (1, 1, 1), f"{name}.conv1.0")(x)
         y = _relu(self._norm(y, f"{name}.conv1.1"), f"{name}.conv1.2")
         y = self._kind(kind, filters, strides, mid, f"{name}.conv2.0")(y)
         y = _relu(self._norm(y, f"{name}.conv2.1"), f"{name}.conv2.2")
-        y = _conv(EXPANSION["bottleneck"] * filters, (1, 1, 1), (1, 1, 1), f"{name}.conv3.0")(y)
+        outer = EXPANSION["bottleneck"] * filters
+        y = self._conv(outer, (1, 1, 1), (1, 1, 1), f"{name}.conv3.0")(y)
         y = self._norm(y, f"{name}.conv3.1")
         return self._add_shortcut(x, y, strides, name)
 
     def _add_shortcut(self, x, y, strides, name):
         if strides != (1, 1, 1) or x.shape[-1] != y.shape[-1]:
-            x = _conv(y.shape[-1], (1, 1, 1), strides, f"{name}.downsample.0")(x)
+            x = self._conv(y.shape[-1], (1, 1, 1), strides, f"{name}.downsample.0")(x)
             x = self._norm(x, f"{name}.downsample.1")
         return _relu(
             keras.layers.Add(name=_keras.layer_name(f"{name}.add"))([y, x]), f"{name}.relu"
@@ -153,7 +158,7 @@ class _Builder:
         if kind == "2+1d":
             return self._conv2plus1d(filters, (3, 3, 3), strides, mid, name)
         kernel = (3, 3, 3) if kind == "3d" else (1, 3, 3)
-        return _conv(filters, kernel, strides, name)
+        return self._conv(filters, kernel, strides, name)
 
     def _conv2plus1d(self, filters, kernel_size, strides, mid, name):
         return Conv2Plus1D(
@@ -163,6 +168,19 @@ class _Builder:
             mid_filters=mid,
             bn_epsilon=self.convention.bn_epsilon,
             synchronized=self.sync_bn,
+            compute=self.compute,
+            name=_keras.layer_name(name),
+        )
+
+    def _conv(self, filters, kernel_size, strides, name, padding="symmetric"):
+        return FoldedConv3D(
+            filters,
+            kernel_size,
+            strides,
+            padding=padding,
+            compute=self.compute,
+            use_bias=False,
+            kernel_initializer=msra(),
             name=_keras.layer_name(name),
         )
 
@@ -173,18 +191,6 @@ class _Builder:
             synchronized=self.sync_bn,
             name=_keras.layer_name(name),
         )(x)
-
-
-def _conv(filters, kernel_size, strides, name, padding="symmetric"):
-    return FoldedConv3D(
-        filters,
-        kernel_size,
-        strides,
-        padding=padding,
-        use_bias=False,
-        kernel_initializer=msra(),
-        name=_keras.layer_name(name),
-    )
 
 
 def _relu(x, name):

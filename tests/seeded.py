@@ -4,8 +4,6 @@ import zlib
 
 import numpy as np
 
-from r21d_keras.zoo.torch_names import torch_state
-
 CLIP_SHAPE = (4, 24, 32, 3)
 NUM_CLASSES = 8
 
@@ -29,6 +27,8 @@ def seeded_array(key, shape):
 
 def seeded_state(model):
     """What torch_reference.seed_weights puts into the torch network, by our own layer names."""
+    from r21d_keras.zoo.torch_names import torch_state  # the torch side does without Keras
+
     inverse = {5: (4, 3, 0, 1, 2), 2: (1, 0), 1: (0,)}  # Keras' layout to torch's
     state = {}
     for key, (weight, _) in torch_state(model).items():

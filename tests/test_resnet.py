@@ -235,6 +235,16 @@ def test_width_multiplier_scales_every_width():
     assert half.get_layer("stem.0").filters == 32
 
 
+def test_compute_compels_every_convolution():
+    """The same numbers by the backend's own Conv3D as by the folded default."""
+    folded, plain = small("r2plus1d"), small("r2plus1d", compute="conv3d")
+    assert plain.get_layer("layer1.0.conv1.0").spatial.compute == "conv3d"
+    plain.set_weights(folded.get_weights())
+    np.testing.assert_allclose(
+        folded.predict(clips(), verbose=0), plain.predict(clips(), verbose=0), atol=1e-5
+    )
+
+
 def test_logits_and_dropout():
     model = small("r3d", classifier_activation=None, dropout=0.5)
     assert model.get_layer("dropout").rate == 0.5
