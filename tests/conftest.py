@@ -1,4 +1,4 @@
-"""What several test files use: two CPU devices, real clips, small encoded videos."""
+"""What several test files use: two CPU devices, real clips, small videos, a small run."""
 
 import os
 import pathlib
@@ -25,13 +25,24 @@ def pytest_configure(config):
     tf.config.set_logical_device_configuration(cpu, devices)
 
 
+def data_folder() -> pathlib.Path:
+    """Where the real clips and lists lie, if they do: R21D_TEST_DATA, else ../shared/data."""
+    return pathlib.Path(os.environ.get("R21D_TEST_DATA") or ROOT.parent / "shared" / "data")
+
+
+def pytest_report_header(config):
+    """Says whether the tests on real clips run, which need data that is not in the project."""
+    if data_folder().is_dir():
+        return f"real clips: {data_folder()}"
+    return f"real clips: none, their tests are skipped; no folder {data_folder()} (R21D_TEST_DATA)"
+
+
 @pytest.fixture(scope="session")
 def test_data() -> pathlib.Path:
-    """The folder of real clips and lists: R21D_TEST_DATA, else ../shared/data."""
-    folder = pathlib.Path(os.environ.get("R21D_TEST_DATA") or ROOT.parent / "shared" / "data")
-    if not folder.is_dir():
-        pytest.skip(f"no folder {folder}; name that of the real clips in R21D_TEST_DATA")
-    return folder
+    """The folder of real clips and lists."""
+    if not data_folder().is_dir():
+        pytest.skip(f"no folder {data_folder()}; name that of the real clips in R21D_TEST_DATA")
+    return data_folder()
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -54,6 +65,53 @@ def tiny_videos(tmp_path_factory) -> pathlib.Path:
             frames = frames.repeat(16, axis=1).repeat(16, axis=2)
             encode(root / name / f"{name}_{number}.mp4", frames)
     return root
+
+
+@pytest.fixture(scope="session")
+def motion_videos(tmp_path_factory):
+    """Two real video files of each of the eight motions: <folder>/{train,test}/<class>/*.mp4."""
+    from r21d_keras.training import motion
+
+    folder = tmp_path_factory.mktemp("motion_videos")
+    for seed, subset in enumerate(("train", "test")):
+        motion.write_videos(folder / subset, 1, seed)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_run(tmp_path_factory, motion_videos):
+    """A function that writes a run as training leaves it, with random weights, and says where."""
+    import keras
+
+    from r21d_keras.training import model_dir, motion
+    from r21d_keras.training.recipes import resolve
+
+    all_classes = tuple(sorted(motion.CLASSES))  # as a folder of class folders lists them
+
+    def write(classes=all_classes, **options):
+        folder = model_dir.ModelDir(tmp_path_factory.mktemp("run"))
+        options = {
+            "dataset": "folder",
+            "videos": str(motion_videos),
+            "width_multiplier": 0.125,
+            "clip_frames": 4,
+            "resize_height": 36,
+            "resize_width": 40,
+            "eval_clips": 2,
+            "model_dir": str(folder.root),
+            **options,
+        }
+        config = resolve("demo", overrides=options)
+        folder.write_run(config, classes)
+        keras.utils.set_random_seed(1)
+        model = model_dir.build_model(config, len(classes))
+        kernel = model.layers[-1].weights[0]
+        kernel.assign(kernel * 20.0)  # so that probabilities differ visibly
+        for which in ("best", "final"):
+            model_dir.save_weights(model, folder.weights(which))
+        return folder.root
+
+    return write
 
 
 @pytest.fixture(scope="session")

@@ -12,8 +12,6 @@ from r21d_keras.training.model_dir import load_run
 from r21d_keras.training.pipeline import clip_spec, normalise
 from r21d_keras.training.scoring import best_labels, score_clips
 
-pytest_plugins = ["tests.tiny_run"]
-
 FILES = {"evaluation.json", "predictions.csv", "confusion.png"}
 
 

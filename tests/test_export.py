@@ -15,7 +15,6 @@ from r21d_keras.training.pipeline import normalise
 IN_A_FRESH_PROCESS = """
 import sys, numpy as np, tensorflow as tf
 
-pytest_plugins = ["tests.tiny_run"]
 model = tf.saved_model.load(sys.argv[1])
 answer = model.signatures["serving_default"](clips=tf.constant(np.load(sys.argv[2])))
 np.savez(sys.argv[3], **{name: value.numpy() for name, value in answer.items()})

@@ -12,8 +12,6 @@ from r21d_keras.training.model_dir import load_run
 from r21d_keras.training.pipeline import normalise
 from r21d_keras.training.predict import load_predictor, predict
 
-pytest_plugins = ["tests.tiny_run"]
-
 
 @pytest.fixture
 def videos(motion_videos):
