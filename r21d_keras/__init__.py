@@ -2,9 +2,15 @@
 
 import importlib
 import pathlib
+from typing import TYPE_CHECKING
 
 from ._version import __version__
 from .variants import get_variant, list_variants
+
+if TYPE_CHECKING:
+    from .layers import Conv2Plus1D, FoldedConv3D
+    from .macs import count_macs
+    from .resnet import VideoResNet
 
 # zoo/ and training/ lie inside this folder in a wheel and beside it in a checkout; both import
 # as r21d_keras.*.
@@ -21,7 +27,15 @@ _NEEDS_KERAS = {
     "count_macs": ".macs",
 }
 
-__all__ = [*_NEEDS_KERAS, "__version__", "get_variant", "list_variants"]
+__all__ = [
+    "Conv2Plus1D",
+    "FoldedConv3D",
+    "VideoResNet",
+    "__version__",
+    "count_macs",
+    "get_variant",
+    "list_variants",
+]
 
 
 def __getattr__(name):
@@ -31,4 +45,4 @@ def __getattr__(name):
 
 
 def __dir__():
-    return sorted(__all__)
+    return __all__

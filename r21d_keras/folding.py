@@ -4,8 +4,10 @@ Each method takes clips (B, T, H, W, C), already padded in time, a kernel (kt, k
 returns (B, T', H', W', F). `benchmarks/folding.py` measures them; AUTO holds what it found.
 """
 
+import functools
 import os
 import platform
+import sys
 from pathlib import Path
 
 from . import _keras
@@ -48,15 +50,17 @@ def stack(x, kernel, strides, padding):
 
 METHODS = {"conv3d": conv3d, "frames": frames, "rows": rows, "stack": stack}
 
-# The fastest method on CPUs for each form of kernel, as benchmarks/folding.py measures it; GPUs
-# are not measured (`compute` overrides). "tensorflow" without oneDNN runs Eigen's Conv3D, whose
-# gradient with a stride is up to a thousand times slower than Conv2D's; jax, XLA's, several times.
+# The fastest method on CPUs for each form of kernel, as benchmarks/folding.py measures it.
+# "tensorflow" without oneDNN runs Eigen's Conv3D, whose gradient with a stride is up to a thousand
+# times slower than Conv2D's; "jax" runs XLA's, several times slower. On GPUs nothing is measured
+# yet, so that there each backend's own Conv3D computes.
 AUTO = {
     #                     1x1x1     1xkxk     kx1x1     kxkxk
     "tensorflow+onednn": ("conv3d", "frames", "rows",   "conv3d"),
     "tensorflow":        ("conv3d", "frames", "rows",   "stack"),
     "jax":               ("stack",  "frames", "rows",   "stack"),
     "torch":             ("conv3d", "conv3d", "rows",   "conv3d"),
+    "gpu":               ("conv3d", "conv3d", "conv3d", "conv3d"),
 }  # fmt: skip
 
 # TensorFlow switches oneDNN on by itself on CPUs with these (tensorflow/core/util/util.cc,
@@ -110,18 +114,34 @@ def check(method, kernel_size, strides) -> None:
 
 
 def engine() -> str:
-    """The row of AUTO in force: the Keras backend, and for TensorFlow whether oneDNN computes."""
+    """The row of AUTO in force: "gpu" where the backend has one, else the backend's own."""
     backend = _keras.backend_name()
+    if _SEES_GPU[backend](sys.modules[backend]):
+        return "gpu"
     if backend == "tensorflow" and _onednn():
         return "tensorflow+onednn"
     return backend
 
 
+# Keras has no public call for this that leaves the devices unstarted; keras has imported these.
+_SEES_GPU = {
+    "tensorflow": lambda tensorflow: bool(tensorflow.config.list_physical_devices("GPU")),
+    "jax": lambda jax: jax.default_backend() == "gpu",
+    "torch": lambda torch: torch.cuda.is_available(),
+}
+
+
 def _onednn() -> bool:
-    asked = os.environ.get("TF_ENABLE_ONEDNN_OPTS")
-    if asked in ("0", "1"):
-        return asked == "1"
+    # As tsl/util/env_var.cc, ReadBoolFromEnvVar, reads it.
+    asked = {"0": False, "false": False, "1": True, "true": True}.get(
+        os.environ.get("TF_ENABLE_ONEDNN_OPTS", "").lower()
+    )
+    return bool(ONEDNN_CPU_FLAGS & _cpu_flags()) if asked is None else asked
+
+
+@functools.cache
+def _cpu_flags() -> frozenset[str]:
     cpuinfo = Path("/proc/cpuinfo")  # Linux; elsewhere TensorFlow leaves oneDNN off
     if platform.machine() != "x86_64" or not cpuinfo.is_file():
-        return False
-    return bool(ONEDNN_CPU_FLAGS & set(cpuinfo.read_text().split()))
+        return frozenset()
+    return frozenset(cpuinfo.read_text().split())

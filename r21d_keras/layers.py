@@ -41,6 +41,8 @@ class FoldedConv3D(keras.layers.Conv3D):
     def __init__(
         self, filters, kernel_size, strides=1, padding="symmetric", compute="auto", **kwargs
     ):
+        # Not keras.json's image_data_format: the networks are channels last everywhere.
+        kwargs.setdefault("data_format", "channels_last")
         super().__init__(filters, kernel_size, strides, padding="valid", **kwargs)
         if self.data_format != "channels_last" or self.groups != 1 or max(self.dilation_rate) > 1:
             raise ValueError(

@@ -1,5 +1,8 @@
 """The video ResNets of arXiv:1711.11248 as plain functional Keras models."""
 
+import math
+import operator
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import keras
@@ -16,19 +19,19 @@ EXPANSION = {"basic": 1, "bottleneck": 4}  # a block's output channels over its 
 
 
 def VideoResNet(
-    variant="r2plus1d_18",
-    num_classes=400,
-    input_shape=(16, 112, 112, 3),
-    include_top=True,
-    pooling=None,
-    classifier_activation="softmax",
-    convention="paper",
-    width_multiplier=1.0,
-    dropout=0.0,
-    sync_bn=False,
-    compute="auto",
-    name=None,
-):
+    variant: str = "r2plus1d_18",
+    num_classes: int = 400,
+    input_shape: Sequence[int | None] = (16, 112, 112, 3),
+    include_top: bool = True,
+    pooling: str | None = None,
+    classifier_activation: str | None = "softmax",
+    convention: str = "paper",
+    width_multiplier: float = 1.0,
+    dropout: float = 0.0,
+    sync_bn: bool = False,
+    compute: str = "auto",
+    name: str | None = None,
+) -> keras.Model:
     """One of the paper's networks with random weights. Clips in, class probabilities out.
 
     >>> model = VideoResNet("mc3_18", num_classes=101, input_shape=(8, 112, 112, 3))
@@ -39,7 +42,8 @@ def VideoResNet(
     "layer2_0_downsample_1"; .weights.h5 files fit either).
 
     Args:
-        variant: family and depth, one of `list_variants()`.
+        variant: family and depth, one of `list_variants()`. Mixed families (MCx, rMCx) at depth
+            50 and more were never published; they are this project's own definition.
         num_classes: outputs of the classifier.
         input_shape: (frames, height, width, channels) of a clip; any of the first three may be
             None, but R2D needs its number of frames: they are the channels of its first kernel.
@@ -62,19 +66,21 @@ def VideoResNet(
     """
     spec = get_variant(variant)
     shape = _check_input_shape(spec, input_shape)
-    _check_head(num_classes, pooling, width_multiplier, dropout)
+    num_classes = _check_head(num_classes, include_top, pooling, dropout)
+    if not 0 < width_multiplier < math.inf:
+        raise ValueError(f"width_multiplier={width_multiplier!r}: expected a number above 0.")
     build = _Builder(get_convention(convention), width_multiplier, sync_bn, compute)
     inputs = keras.Input(shape, name="clips")  # (B, T, H, W, C)
     x = build.stem(inputs, spec.kinds[0])  # (B, T, H/2, W/2, 64), T = 1 for R2D
     for stage in range(4):  # (B, T', H/2**(stage+1), W/2**(stage+1), 64 * 2**stage * expansion)
         x = build.stage(x, spec, stage)
     if include_top:
-        x = keras.layers.GlobalAveragePooling3D(name="avgpool")(x)  # (B, C)
+        x = keras.layers.GlobalAveragePooling3D("channels_last", name="avgpool")(x)  # (B, C)
         if dropout:
             x = keras.layers.Dropout(dropout, name="dropout")(x)
         x = _classifier(num_classes, classifier_activation)(x)
     elif pooling:
-        x = POOLING[pooling](name="avgpool" if pooling == "avg" else "maxpool")(x)
+        x = POOLING[pooling]("channels_last", name=f"{pooling}pool")(x)
     return keras.Model(inputs, x, name=name or variant)
 
 
@@ -210,8 +216,7 @@ def _classifier(num_classes, activation):
 
 
 def _check_input_shape(spec, input_shape):
-    shape = tuple(input_shape)
-    sizes = shape[:3]
+    shape = tuple(input_shape) if isinstance(input_shape, Sequence) else ()
     if (
         len(shape) != 4
         or not isinstance(shape[3], int)
@@ -221,7 +226,7 @@ def _check_input_shape(spec, input_shape):
             f"input_shape={input_shape!r}: expected (frames, height, width, channels) as positive "
             "ints, of which the first three may be None."
         )
-    if spec.kinds[0] == "clip" and sizes[0] is None:
+    if spec.kinds[0] == "clip" and shape[0] is None:
         raise ValueError(
             f"{spec.name} takes clips of a fixed length, as the frames are the channels of its "
             f"first convolution; got input_shape={input_shape!r}. Give the number of frames."
@@ -229,12 +234,17 @@ def _check_input_shape(spec, input_shape):
     return shape
 
 
-def _check_head(num_classes, pooling, width_multiplier, dropout):
-    if not isinstance(num_classes, int) or num_classes < 1:
+def _check_head(num_classes, include_top, pooling, dropout) -> int:
+    if not hasattr(num_classes, "__index__") or num_classes < 1:  # numpy's integers are ints too
         raise ValueError(f"num_classes={num_classes!r}: expected a positive int.")
     if pooling is not None and pooling not in POOLING:
         raise ValueError(f"pooling={pooling!r}: expected None, {', '.join(POOLING)}.")
-    if not width_multiplier > 0:
-        raise ValueError(f"width_multiplier={width_multiplier!r}: expected more than 0.")
     if not 0 <= dropout < 1:
         raise ValueError(f"dropout={dropout!r}: expected a share from 0 to below 1.")
+    if include_top and pooling:
+        raise ValueError(
+            f"pooling={pooling!r} is for include_top=False: the top always averages. Leave it out."
+        )
+    if dropout and not include_top:
+        raise ValueError(f"dropout={dropout!r} is part of the top. Leave it out, or keep the top.")
+    return operator.index(num_classes)

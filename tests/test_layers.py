@@ -146,3 +146,21 @@ def test_layers_serialise_in_anyones_model(tmp_path):
     for old, new in zip(model.layers, again.layers, strict=True):
         assert new.get_config() == old.get_config()
     np.testing.assert_array_equal(again.predict(clips, verbose=0), model.predict(clips, verbose=0))
+
+
+@pytest.mark.parametrize(
+    ("asked", "engine"),
+    [("0", "tensorflow"), ("false", "tensorflow"), ("1", "tensorflow+onednn")],
+)
+def test_engine_follows_the_switch_of_onednn(asked, engine, monkeypatch):
+    monkeypatch.setenv("TF_ENABLE_ONEDNN_OPTS", asked)
+    assert folding.engine() == engine
+    assert FoldedConv3D(2, (3, 3, 3))._method == folding.AUTO[engine][3]
+    assert FoldedConv3D(2, (1, 3, 3), (1, 2, 2))._method == folding.AUTO[engine][1]
+    assert FoldedConv3D(2, (3, 1, 1), (2, 1, 1))._method == folding.AUTO[engine][2]
+    assert FoldedConv3D(2, 1, (2, 2, 2))._method == folding.AUTO[engine][0]
+
+
+def test_a_gpu_computes_by_the_backends_own_conv3d(monkeypatch):
+    monkeypatch.setitem(folding._SEES_GPU, "tensorflow", lambda tensorflow: True)
+    assert {FoldedConv3D(2, k)._method for k in ((1, 3, 3), (3, 1, 1), 3)} == {"conv3d"}

@@ -217,7 +217,12 @@ def test_mixed_precision(policy, family):
         ({"input_shape": (8, 0, 32, 3)}, "positive"),
         ({"input_shape": (8, 32, 32, None)}, "first three may be None"),
         ({"num_classes": 0}, "num_classes=0"),
+        ({"input_shape": 16}, "expected .frames, height, width, channels."),
+        ({"num_classes": 5.0}, "num_classes=5.0"),
         ({"pooling": "mean"}, "expected None, avg, max"),
+        ({"pooling": "avg"}, "is for include_top=False"),
+        ({"dropout": 0.5, "include_top": False}, "part of the top"),
+        ({"width_multiplier": float("inf")}, "width_multiplier=inf"),
         ({"width_multiplier": 0}, "width_multiplier=0"),
         ({"dropout": 1.0}, "dropout=1.0"),
         ({"convention": "vmz"}, "Unknown convention 'vmz'"),
@@ -243,6 +248,17 @@ def test_compute_compels_every_convolution():
     np.testing.assert_allclose(
         folded.predict(clips(), verbose=0), plain.predict(clips(), verbose=0), atol=1e-5
     )
+
+
+def test_networks_are_channels_last_whatever_keras_json_says():
+    before = keras.backend.image_data_format()
+    keras.backend.set_image_data_format("channels_first")
+    try:
+        model = small("r2plus1d", num_classes=np.int64(5))
+    finally:
+        keras.backend.set_image_data_format(before)
+    assert model.get_layer("layer4.0.conv2.0").output.shape[1:] == (1, 2, 2, 64)
+    assert model.get_layer("avgpool").output.shape[1:] == (64,)
 
 
 def test_logits_and_dropout():
