@@ -1,3 +1,4 @@
+import os
 import pathlib
 
 import numpy as np
@@ -14,11 +15,6 @@ SPEC = ClipSpec(num_frames=4, preprocessing=Preprocessing(resize=(20, 28), crop_
 
 def _folder(videos, subset, **fields):
     return load_dataset(TrainConfig(dataset="folder", videos=str(videos), **fields), subset)
-
-
-def _csv(path, text, subset="train", **fields):
-    path.write_text(text, encoding="utf-8")
-    return load_dataset(TrainConfig(dataset="csv", manifest=str(path), **fields), subset)
 
 
 def test_folder_of_class_folders(tiny_videos):
@@ -42,7 +38,7 @@ def test_a_new_video_moves_few_others(tiny_videos, tmp_path):
     assert len(before & after) >= len(before) - 1
 
 
-@pytest.mark.parametrize("name", ["test", "val"])
+@pytest.mark.parametrize("name", ["test", "val", "valid", "validation"])
 def test_folders_that_say_what_is_for_testing(tiny_videos, tmp_path, name):
     for subset in ("train", name):
         (tmp_path / subset).mkdir()
@@ -57,6 +53,41 @@ def test_folders_that_say_what_is_for_testing(tiny_videos, tmp_path, name):
         _folder(tmp_path, "test")
 
 
+@pytest.mark.parametrize(("there", "absent"), [("train", "test, val, valid or"), ("val", "train")])
+def test_one_subset_is_not_taken_for_a_class(tiny_videos, tmp_path, there, absent):
+    for name in (there, "tests"):
+        (tmp_path / name).symlink_to(tiny_videos)
+    for subset in ("train", "test"):
+        with pytest.raises(ValueError, match=f"there is {there}/, but not {absent}"):
+            _folder(tmp_path, subset)
+
+
+def test_one_class_is_refused(tiny_videos, tmp_path):
+    (tmp_path / "videos").mkdir()
+    (tmp_path / "videos" / "dark").symlink_to(tiny_videos / "dark")
+    for subset in ("train", "test"):
+        with pytest.raises(ValueError, match="folder: 1 class, 'dark'; expected at least 2"):
+            _folder(tmp_path / "videos", subset)
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        (b"da\nrk", "'da.nrk' has a control character"),
+        (b"da\x1crk", "has a control character"),
+        ("da\u2028rk".encode(), "has a control character or line separator"),
+        ("da\x85rk".encode(), "has a control character"),
+        (b"d\xe4rk", "is not UTF-8"),
+        (b" dark", "begins or ends with a space"),
+    ],
+)
+def test_folder_names_that_cannot_be_class_names(tiny_videos, tmp_path, name, reason):
+    (tmp_path / "bright").symlink_to(tiny_videos / "bright")
+    os.symlink(tiny_videos / "dark", os.fsencode(tmp_path) + b"/" + name)
+    with pytest.raises(ValueError, match=rf"Class names: 1 are not .*{reason}.*Rename"):
+        _folder(tmp_path, "train")
+
+
 def test_folders_that_are_not_as_expected(tiny_videos, tmp_path):
     with pytest.raises(ValueError, match="--videos='': no such folder"):
         _folder("", "train")
@@ -69,44 +100,6 @@ def test_folders_that_are_not_as_expected(tiny_videos, tmp_path):
     (tmp_path / "empty" / "one.MP4").symlink_to(tiny_videos / "dark" / "dark_0.mp4")
     with pytest.raises(ValueError, match="empty: 1 video; expected at least 2"):
         _folder(tmp_path, "train")
-
-
-def test_manifest(tiny_videos, tmp_path):
-    relative = pathlib.Path("videos")
-    (tmp_path / "videos").symlink_to(tiny_videos)
-    rows = [f"{relative}/dark/dark_{i}.mp4,10,{'test' if i == 3 else 'train'}" for i in range(4)]
-    rows += [f'"{tiny_videos}/bright/bright_{i}.mp4", 9, train' for i in range(2)]
-    text = "\ufeffpath,label,subset\r\n" + "\r\n".join(rows) + "\r\n"
-    train = _csv(tmp_path / "all.csv", text)
-    assert train.classes == ("9", "10")  # numbers in the order of numbers
-    assert train.labels == (1, 1, 1, 0, 0)
-    assert train.paths[0] == str(tmp_path / "videos" / "dark" / "dark_0.mp4")
-    test = _csv(tmp_path / "all.csv", text, "test")
-    assert test.classes == train.classes and test.labels == (1,)
-
-
-def test_manifest_without_subsets(tiny_videos, tmp_path):
-    text = "label,path\n" + "".join(f"d,{tiny_videos}/dark/dark_{i}.mp4\n" for i in range(5))
-    paths = [_csv(tmp_path / "all.csv", text, subset).paths for subset in ("train", "test")]
-    assert [len(p) for p in paths] == [4, 1] and len(set(sum(paths, ()))) == 5
-
-
-def test_manifests_that_are_wrong(tiny_videos, tmp_path):
-    good = f"{tiny_videos}/dark/dark_0.mp4"
-    for text, reason in (
-        ("file,class\n", "its header has file, class; expected the columns path,label"),
-        ("", "its header has nothing"),
-        (f"path,label\n{good},a\nnone.mp4,b\n", "1 wrong lines: line 3: no such file: none.mp4"),
-        (f"path,label\n{good},\n", "line 2: no label"),
-        (f"path,label,subset\n{good},a,dev\n", "line 2: subset is 'dev'"),
-        (f"path,label\n{good},a,b\n", "line 2: more values than columns"),
-        (f"path,label,subset\n{good},a,test\n", "no video for train"),
-        ("path,label\n" + "x.mp4,a\n" * 9, "9 wrong lines: .*; and 4 more"),
-    ):
-        with pytest.raises(ValueError, match=reason):
-            _csv(tmp_path / "wrong.csv", text)
-    with pytest.raises(ValueError, match="no such file; expected a CSV"):
-        load_dataset(TrainConfig(dataset="csv", manifest="absent.csv"), "train")
 
 
 @pytest.fixture

@@ -13,7 +13,8 @@ from r21d_keras.clips import random_start, uniform_starts
 from . import motion
 from .config import TrainConfig
 from .frames import ClipSpec, center_crop, resize_clip
-from .listings import SHOWN, SUBSETS, Listing, list_csv, list_folder, list_ucf101
+from .listings import SHOWN, SUBSETS, Listing, first, list_folder, list_ucf101
+from .manifest import list_csv
 from .video import VideoError, probe, read_clips
 
 PROGRESS_S = 5.0  # seconds between two lines on how far the check of the files has come
@@ -89,7 +90,8 @@ def load_dataset(config: TrainConfig, subset: str) -> VideoSet:
 
     Raises:
         ValueError: folders, lists or files that are absent or not as expected, all of them in one
-            error; with on_bad_video="skip" unreadable files are left out instead.
+            error; with on_bad_video="skip" unreadable files are left out instead, unless that
+            leaves a class without a video to train on. Fewer than two classes.
     """
     if subset not in SUBSETS:
         raise ValueError(f"subset={subset!r}: expected one of {', '.join(SUBSETS)}.")
@@ -98,7 +100,17 @@ def load_dataset(config: TrainConfig, subset: str) -> VideoSet:
     videos = _LOADERS[config.dataset](config, subset)
     if not videos.labels:
         raise ValueError(f"{videos.name}: no video for {subset}; expected at least one.")
-    return _checked(videos, config) if videos.paths else videos
+    if not videos.paths:
+        return videos
+    if len(videos.classes) < 2:
+        raise ValueError(
+            f"{videos.name}: 1 class, {videos.classes[0]!r}; expected at least 2, which is what a "
+            "network can learn to tell apart."
+        )
+    videos = _checked(videos, config)
+    if subset == "train":
+        _check_every_class(videos)
+    return videos
 
 
 def _motion(config: TrainConfig, subset: str) -> VideoSet:
@@ -141,6 +153,17 @@ def _checked(videos: VideoSet, config: TrainConfig) -> VideoSet:
     logging.warning("%s: left out %d videos that cannot be read.", videos.name, len(bad))
     paths, labels = zip(*kept, strict=True)
     return replace(videos, paths=paths, labels=labels, left_out=tuple(bad))
+
+
+def _check_every_class(videos: VideoSet) -> None:
+    present = set(videos.labels)
+    lost = [name for label, name in enumerate(videos.classes) if label not in present]
+    if lost:
+        what = "that can be read " if videos.left_out else ""
+        raise ValueError(
+            f"{videos.name}: {first(lost, f'classes have no video {what}to train on')} Add videos "
+            "to them, or take the classes out."
+        )
 
 
 def _bad_files(paths: tuple[str, ...], num_threads: int) -> list[tuple[str, str]]:

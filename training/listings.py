@@ -1,15 +1,17 @@
-"""Which videos belong to which class and subset: folders, CSV manifests, UCF101's lists."""
+"""Which videos belong to which class and subset: folders and UCF101's lists; CSV: manifest.py."""
 
-import csv
 import hashlib
+import os
 import pathlib
 import re
+import unicodedata
 from dataclasses import dataclass
 
 SUBSETS = ("train", "test")
 VIDEO_SUFFIXES = (".avi", ".mp4", ".m4v", ".mov", ".mkv", ".webm", ".mpg", ".mpeg", ".wmv", ".flv")
 VIDEO_SUFFIXES += (".3gp", ".ts", ".mts", ".ogv", ".gif")
 """Endings of the files that a folder of videos is searched for, in lower case."""
+TEST_FOLDERS = ("test", "val", "valid", "validation")  # beside train/; the first that is there
 TEST_SHARE = 0.2  # of each class, where nothing says which videos are for testing
 SHOWN = 5  # how many of many errors a message lists
 
@@ -26,16 +28,25 @@ class Listing:
 def list_folder(videos: str, subset: str) -> Listing:
     """A folder of class folders: `videos/<class>/*`, in any depth below the class.
 
-    Where `videos/train/<class>/` and `videos/test/<class>/` (or `val`) exist, they are the
-    subsets. Otherwise a fifth of each class is for testing, chosen by a hash of the file's name:
-    the same on every machine, and little changed when files are added.
+    Where `videos/train/<class>/` and `videos/test/<class>/` (or another of TEST_FOLDERS) exist,
+    they are the subsets. Otherwise a fifth of each class is for testing, chosen by a hash of the
+    file's name: the same on every machine, and little changed when files are added.
 
     Raises:
-        ValueError: no such folder, no class, a class without videos, a test class unknown to train.
+        ValueError: no such folder, no class, a class without videos, a test class unknown to
+            train, one of train/ and test/ without the other.
     """
     root = _folder(videos, "--videos")
-    train, test = root / "train", _first_folder(root / "test", root / "val")
-    if _has_folders(train) and test is not None:
+    train = _first_folder(root / "train")
+    test = _first_folder(*(root / name for name in TEST_FOLDERS))
+    if (train is None) != (test is None):
+        raise ValueError(
+            f"{root}: there is {(train or test).name}/, but not "
+            f"{'train' if test else ', '.join(TEST_FOLDERS[:-1]) + ' or ' + TEST_FOLDERS[-1]}/. "
+            "Expected both, with a folder for each class in them, or class folders alone; a class "
+            "of such a name needs --dataset=csv."
+        )
+    if train and test:
         classes, files = _class_files(train)
         if subset == "test":
             classes, files = _test_files(test, classes)
@@ -43,39 +54,9 @@ def list_folder(videos: str, subset: str) -> Listing:
         classes, files = _class_files(root)
         names = {c: [str(path.relative_to(root).as_posix()) for path in files[c]] for c in classes}
         files = {
-            c: [root / name for name in _by_hash(names[c], subset, str(root / c))] for c in classes
+            c: [root / name for name in by_hash(names[c], subset, str(root / c))] for c in classes
         }
-    return _listing(classes, [(path, name) for name in classes for path in files.get(name, ())])
-
-
-def list_csv(manifest: str, subset: str) -> Listing:
-    """A CSV file with a header: columns path, label and, if wanted, subset (train or test).
-
-    Relative paths start at the CSV file's folder; labels are class names. Without the column
-    `subset` a fifth of each class is for testing, as in `list_folder`.
-
-    Raises:
-        ValueError: an absent file or column, or lines that are wrong, with their numbers.
-    """
-    path = pathlib.Path(manifest)
-    if not manifest or not path.is_file():
-        raise ValueError(f"--manifest={manifest!r}: no such file; expected a CSV with path,label.")
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file, skipinitialspace=True)
-            columns = tuple(reader.fieldnames or ())
-            rows = [(reader.line_num, row) for row in reader]
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise ValueError(f"{path}: expected a CSV file in UTF-8: {error}.") from None
-    if not {"path", "label"} <= set(columns):
-        raise ValueError(
-            f"{path}: its header has {', '.join(columns) or 'nothing'}; "
-            "expected the columns path,label or path,label,subset."
-        )
-    wrong = [f"line {line}: {what}" for line, row in rows for what in _row_errors(row, path.parent)]
-    if wrong:
-        raise ValueError(f"{path}: {_first(wrong, 'wrong lines')}")
-    return _manifest_listing([row for _, row in rows], path, subset, "subset" in columns)
+    return listing(classes, [(path, name) for name in classes for path in files.get(name, ())])
 
 
 def list_ucf101(videos: str, splits: str, split: int, subset: str) -> Listing:
@@ -113,9 +94,54 @@ def list_ucf101(videos: str, splits: str, split: int, subset: str) -> Listing:
     if missing:
         raise ValueError(
             f"{folder.name}/{subset}list{split:02d}.txt names {len(members)} videos, of which "
-            f"{_first(missing, 'are not there')} Put them there or correct --videos."
+            f"{first(missing, 'are not there')} Put them there or correct --videos."
         )
-    return _listing(classes, [(found, name) for found, _, name in members])
+    return listing(classes, [(found, name) for found, _, name in members])
+
+
+def listing(classes: tuple[str, ...], members: list[tuple[pathlib.Path, str]]) -> Listing:
+    """A Listing of (path, class name) pairs.
+
+    Raises:
+        ValueError: class names that would not survive in classes.txt, which has one a line.
+    """
+    wrong = [f"{name!r} {error}" for name in classes if (error := class_name_error(name))]
+    if wrong:
+        raise ValueError(f"Class names: {first(wrong, 'are not as expected')} Rename them.")
+    place = {name: label for label, name in enumerate(classes)}
+    return Listing(
+        classes, tuple(str(path) for path, _ in members), tuple(place[name] for _, name in members)
+    )
+
+
+def class_name_error(name: str) -> str:
+    """What is wrong with a class name; nothing for most."""
+    kinds = {unicodedata.category(character) for character in name}
+    if kinds & {"Cc", "Zl", "Zp"}:  # all that str.splitlines ends a line at is among them
+        return "has a control character or line separator in it"
+    if "Cs" in kinds:  # how Python shows bytes of a file name that are not UTF-8
+        return "is not UTF-8"
+    if name != name.strip():
+        return "begins or ends with a space"
+    return ""
+
+
+def by_hash(names: list[str], subset: str, what: str) -> list[str]:
+    """Those names of a class that are in `subset`; at least one is in each."""
+    if len(names) < 2:
+        raise ValueError(
+            f"{what}: 1 video; expected at least 2, one to train and one to test on. Add videos, "
+            "or say which is which (folders train/ and test/, or a CSV column subset)."
+        )
+    ordered = sorted(names, key=lambda name: hashlib.sha256(os.fsencode(name)).digest())
+    num_test = max(1, round(TEST_SHARE * len(names)))
+    return sorted(ordered[:num_test] if subset == "test" else ordered[num_test:])
+
+
+def first(items: list[str], what: str) -> str:
+    """'7 wrong lines: a; b; and 5 more.'"""
+    more = f"; and {len(items) - SHOWN} more" if len(items) > SHOWN else ""
+    return f"{len(items)} {what}: {'; '.join(items[:SHOWN])}{more}."
 
 
 def _folder(path: str, flag: str) -> pathlib.Path:
@@ -126,10 +152,6 @@ def _folder(path: str, flag: str) -> pathlib.Path:
 
 def _first_folder(*paths: pathlib.Path) -> pathlib.Path | None:
     return next((path for path in paths if path.is_dir()), None)
-
-
-def _has_folders(path: pathlib.Path) -> bool:
-    return path.is_dir() and any(child.is_dir() for child in path.iterdir())
 
 
 def _class_files(root: pathlib.Path) -> tuple[tuple[str, ...], dict[str, list[pathlib.Path]]]:
@@ -145,7 +167,7 @@ def _class_files(root: pathlib.Path) -> tuple[tuple[str, ...], dict[str, list[pa
     }
     empty = [name for name, members in files.items() if not members]
     if not files or empty:
-        what = f"{_first(empty, 'folders without a video')}" if empty else "no folder in it."
+        what = f"{first(empty, 'folders without a video')}" if empty else "no folder in it."
         raise ValueError(
             f"{root}: {what} Expected a folder for each class, with videos "
             f"({', '.join(VIDEO_SUFFIXES)}) in it."
@@ -157,56 +179,8 @@ def _test_files(root: pathlib.Path, classes: tuple[str, ...]):
     names, files = _class_files(root)
     unknown = sorted(set(names) - set(classes))
     if unknown:
-        raise ValueError(f"{root}: {_first(unknown, 'classes that train/ does not have')}")
+        raise ValueError(f"{root}: {first(unknown, 'classes that train/ does not have')}")
     return classes, files
-
-
-def _by_hash(names: list[str], subset: str, what: str) -> list[str]:
-    """Those names of a class that are in `subset`; at least one is in each."""
-    if len(names) < 2:
-        raise ValueError(
-            f"{what}: 1 video; expected at least 2, one to train and one to test on. Add videos, "
-            "or say which is which (folders train/ and test/, or a CSV column subset)."
-        )
-    ordered = sorted(names, key=lambda name: hashlib.sha256(name.encode()).digest())
-    num_test = max(1, round(TEST_SHARE * len(names)))
-    return sorted(ordered[:num_test] if subset == "test" else ordered[num_test:])
-
-
-def _row_errors(row: dict, folder: pathlib.Path) -> list[str]:
-    path, label, subset = (row.get(key) or "" for key in ("path", "label", "subset"))
-    wrong = [f"no {key}" for key, value in (("path", path), ("label", label)) if not value.strip()]
-    if path and not (folder / path).is_file():
-        wrong.append(f"no such file: {path}")
-    if row.get("subset") is not None and subset not in SUBSETS:
-        wrong.append(f"subset is {subset!r}; expected train or test")
-    if None in row:
-        wrong.append("more values than columns; put values with commas in quotes")
-    return wrong
-
-
-def _manifest_listing(rows: list[dict], path, subset: str, says_subset: bool) -> Listing:
-    labels = {row["label"] for row in rows}
-    numbers = all(label.isdecimal() for label in labels)
-    classes = tuple(sorted(labels, key=int if numbers else None))  # 2 before 10
-    if says_subset:
-        chosen = [(row["path"], row["label"]) for row in rows if row["subset"] == subset]
-    else:
-        chosen = [
-            (name, label)
-            for label in classes
-            for name in _by_hash(
-                [row["path"] for row in rows if row["label"] == label], subset, f"{path}: {label}"
-            )
-        ]
-    return _listing(classes, [(path.parent / name, label) for name, label in chosen])
-
-
-def _listing(classes: tuple[str, ...], members: list[tuple[pathlib.Path, str]]) -> Listing:
-    place = {name: label for label, name in enumerate(classes)}
-    return Listing(
-        classes, tuple(str(path) for path, _ in members), tuple(place[name] for _, name in members)
-    )
 
 
 def _lines(path: pathlib.Path) -> list[tuple[int, str]]:
@@ -226,9 +200,3 @@ def _class_names(path: pathlib.Path) -> tuple[str, ...]:
             raise ValueError(f"{path}, line {line}: {text!r}; expected '{len(names) + 1} Class'.")
         names.append(name)
     return tuple(names)
-
-
-def _first(items: list[str], what: str) -> str:
-    """'7 wrong lines: a; b; and 5 more.'"""
-    more = f"; and {len(items) - SHOWN} more" if len(items) > SHOWN else ""
-    return f"{len(items)} {what}: {'; '.join(items[:SHOWN])}{more}."
