@@ -4,6 +4,7 @@ import pytest
 import tensorflow as tf
 
 from r21d_keras import VideoResNet
+from r21d_keras._keras import backend_variable, scaled_loss
 from r21d_keras.training.config import TrainConfig
 from r21d_keras.training.loop import DivergedError, Loop
 from r21d_keras.training.optimizer import make_optimizer, make_schedule
@@ -199,6 +200,53 @@ def test_reduced_precision_learns_in_float32_weights(precision):
     assert np.isfinite(logs["loss"])
     assert all(weight.dtype == np.float32 for weight in after)
     assert 1e-6 < largest_difference(before, after) < 10
+
+
+def loss_scale(loop):
+    return float(scaled_loss(loop.optimizer, tf.constant(1.0)))
+
+
+@pytest.mark.parametrize("bad_half", [slice(0, 4), slice(4, 8)])
+def test_an_overflow_on_one_replica_skips_the_step_on_all(bad_half):
+    loop = make_loop(
+        linear_model,
+        policy="mixed_float16",
+        precision="mixed_float16",
+        num_cpu_replicas=2,
+        epochs=1,
+        warmup_epochs=0.0,
+        weight_decay=0.0,
+    )
+    before, scale = loop.model.get_weights(), loss_scale(loop)
+    clips = np.full((BATCH, *SHAPE), 0.01, "float32")
+    clips[bad_half] = 12.0  # times the loss scale, 2**15, more than float16 holds
+    labels = np.zeros(BATCH, "int32")
+    data = tf.data.Dataset.from_tensor_slices((clips, labels)).batch(BATCH)
+    loop.run(lambda epoch: data)
+    assert loss_scale(loop) == scale / 2
+    for weight, value in zip(loop.model.weights, before, strict=True):
+        for replica in loop.strategy.experimental_local_results(backend_variable(weight)):
+            np.testing.assert_array_equal(replica.numpy(), value)
+    loop.run(lambda epoch: data.repeat(20))  # the scale falls until nothing overflows
+    for weight in loop.model.weights:
+        left, right = loop.strategy.experimental_local_results(backend_variable(weight))
+        np.testing.assert_array_equal(left.numpy(), right.numpy())
+        assert np.isfinite(left.numpy()).all()
+    assert largest_difference(before, loop.model.get_weights()) > 1e-4
+
+
+def test_the_loss_is_that_of_keras_with_label_smoothing():
+    """The log of a first step, whose forward pass is of the weights before it."""
+    loop = make_loop(linear_model, label_smoothing=0.3, strategy="one", epochs=1)
+    clips, labels = examples(BATCH)
+    kernel = backend_variable(loop.model.trainable_weights[0])
+    kernel.assign(100.0 * kernel)  # logits that smoothing makes a difference to
+    logits = loop.model(clips).numpy()
+    expected = keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=0.3)
+    loss = loop.run(lambda epoch: batches(BATCH))["loss"]
+    assert loss == pytest.approx(float(expected(np.eye(CLASSES)[labels], logits)), rel=1e-5)
+    plain = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    assert abs(loss - float(plain(labels, logits))) > 1e-2
 
 
 def test_a_loss_that_is_not_finite_ends_the_run():

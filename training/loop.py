@@ -14,7 +14,7 @@ import tensorflow as tf
 from r21d_keras._keras import apply_gradients, scaled_loss
 
 from .config import TrainConfig
-from .optimizer import Averages, WarmupSchedule, l2_penalty
+from .optimizer import Averages, WarmupSchedule, l2_penalty, overflow_everywhere
 from .strategy import Slice, distribute
 
 
@@ -164,7 +164,10 @@ class Loop:
             loss = part.share * tf.reduce_sum(losses) / tf.cast(part.size, tf.float32)
             loss += penalty / self.strategy.num_replicas_in_sync
             loss = scaled_loss(self.optimizer, loss)
-        apply_gradients(self.optimizer, tape.gradient(loss, variables), variables)
+        gradients = tape.gradient(loss, variables)
+        if self.config.precision == "mixed_float16":
+            gradients = overflow_everywhere(gradients)
+        apply_gradients(self.optimizer, gradients, variables)
         return part.share * _sums(part.labels, logits, losses)
 
     def _training_logits(self, part: Slice):

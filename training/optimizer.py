@@ -91,6 +91,21 @@ def make_optimizer(config: TrainConfig, schedule: WarmupSchedule) -> keras.optim
     return scale_losses(optimizer) if config.precision == "mixed_float16" else optimizer
 
 
+def overflow_everywhere(gradients: Sequence) -> list:
+    """`gradients`, not finite on any replica if they are not finite on one; called in a replica.
+
+    Loss scaling skips a step whose gradients are not finite. Keras 3 asks that of each replica's
+    own gradients, before they are summed, and goes by the first replica's answer.
+    """
+    if tf.distribute.get_strategy().num_replicas_in_sync == 1:
+        return list(gradients)
+    finite = tf.reduce_all([tf.reduce_all(tf.math.is_finite(g)) for g in gradients])
+    replicas = tf.distribute.get_replica_context()
+    overflows = replicas.all_reduce(tf.distribute.ReduceOp.SUM, tf.cast(~finite, tf.float32))
+    poison = tf.where(overflows > 0, math.inf, 0.0)
+    return [gradients[0] + tf.cast(poison, gradients[0].dtype), *gradients[1:]]
+
+
 def l2_penalty(variables: Sequence, weight_decay: float) -> tf.Tensor:
     """weight_decay / 2 times the sum of squares of all kernels: a float32 scalar, part of the loss.
 
