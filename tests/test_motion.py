@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from r21d_keras.training import motion
+from r21d_keras.training.draws import generator
 from r21d_keras.training.frames import resize_clip
 from r21d_keras.training.shapes import SIDE, draw_frames, random_look
 from r21d_keras.training.video import probe, read_clip
@@ -105,7 +106,7 @@ def test_videos_show_what_is_rendered(tmp_path):
         info = probe(path)
         assert (info.width, info.height, info.frame_rate) == (SIDE, SIDE, motion.FRAME_RATE)
         assert info.duration_s == pytest.approx(2.0)
-        draw = np.random.default_rng([5, place // 2 * 2**32 + place % 2])
+        draw = generator("motion_file", 5, place // 2, place % 2)
         rendered = motion.render_clip(place // 2, motion.VIDEO_FRAMES, 15.0, draw)
         read = read_clip(path, 0.0, motion.VIDEO_FRAMES)
         small = (32, 32)

@@ -26,6 +26,7 @@ import numpy as np
 
 from r21d_keras.clips import frame_times
 
+from .draws import generator
 from .shapes import SIDE, Look, draw_frames, random_look
 
 # Per class: columns and rows moved, turns (anticlockwise), size, as signs.
@@ -47,9 +48,9 @@ CLIPS_PER_EPOCH = 2048
 FRAME_RATE = 15.0  # Hz, that of the published weights and of TrainConfig
 VIDEO_FRAMES = 30  # two seconds: several different clips of 8 or 16 frames
 VIDEOS_PER_CLASS = 20  # 160 in all: one video more or less right is 0.6 %
-TEST_SEED = 20171130  # day on which the paper was submitted; training seeds are lists, see below
+TEST_SEED = 20171130  # day on which the paper was submitted
 # A change of anything that is drawn makes other test videos: count this up with it.
-VERSION = 3
+VERSION = 4
 STALE_S = 3600.0  # age at which an unfinished folder of videos was left by a killed process
 
 # Speeds a second, as shares of the frame's side, degrees, and periods of the growth path. At
@@ -121,8 +122,7 @@ def write_videos(folder, per_class: int, seed: int) -> list[pathlib.Path]:
         for place, name in enumerate(names):
             (making / name).parent.mkdir(exist_ok=True)
             label, number = divmod(place, per_class)
-            # A list of length two: training draws from lists of three numbers.
-            draw = np.random.default_rng([seed, label * 2**32 + number])
+            draw = generator("motion_file", seed, label, number)
             _encode(making / name, render_clip(label, VIDEO_FRAMES, FRAME_RATE, draw))
         making.chmod(0o755)
         os.rename(making, folder)  # fails where the folder exists and is not empty

@@ -9,6 +9,7 @@ from r21d_keras.zoo.preprocessing import Preprocessing
 
 from .config import TrainConfig
 from .datasets import VideoSet
+from .draws import generator
 from .frames import ClipSpec
 from .video import VideoError
 
@@ -66,7 +67,8 @@ def epoch_order(videos: VideoSet, config: TrainConfig, epoch: int) -> np.ndarray
     rounds, places = drawn // len(videos), drawn % len(videos)
     order = np.empty(count, np.int64)
     for number in np.unique(rounds):
-        shuffled = np.random.default_rng([config.seed, number]).permutation(len(videos))
+        draw = generator("epoch_order", config.seed, int(number))
+        shuffled = draw.permutation(len(videos))
         order[rounds == number] = shuffled[places[rounds == number]]
     return order
 
@@ -88,7 +90,7 @@ def train_batches(
     def load(example: np.ndarray) -> tuple[np.ndarray, np.int32]:
         for offset in range(len(videos)):
             index = (int(order[example]) + offset) % len(videos)
-            draw = np.random.default_rng([config.seed, epoch, int(example)])
+            draw = generator("training_clip", config.seed, epoch, int(example))
             try:
                 return videos.clip_at(index, draw, spec), np.int32(videos.labels[index])
             except VideoError as error:
