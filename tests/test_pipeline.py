@@ -65,6 +65,7 @@ def test_readers_and_batch_size_change_nothing(config, name):
     videos = load_dataset(config, "train")
     clips, labels = _epoch(videos, config)
     for other in (
+        replace(config, num_readers=0),  # as many as CPU cores
         replace(config, num_readers=1),
         replace(config, num_readers=5),
         replace(config, global_batch_size=10),

@@ -1,5 +1,6 @@
 """Batches of clips through tf.data: decoded in parallel, drawn by (seed, epoch, example) alone."""
 
+import os
 import threading
 
 import numpy as np
@@ -49,6 +50,11 @@ def clip_spec(videos: VideoSet, config: TrainConfig) -> ClipSpec:
         jitter_scale=config.jitter_scale,
         jitter_color=config.jitter_color,
     )
+
+
+def num_readers(config: TrainConfig) -> int:
+    """Videos decoded at once: config.num_readers, or with 0 one for each CPU core."""
+    return config.num_readers or os.cpu_count() or 1
 
 
 def clips_in_epoch(videos: VideoSet, config: TrainConfig) -> int:
@@ -103,9 +109,13 @@ def train_batches(
 
     return (
         tf.data.Dataset.range(len(order))
-        .map(read, num_parallel_calls=config.num_readers, deterministic=True)
+        .map(read, num_parallel_calls=num_readers(config), deterministic=True)
         .batch(config.global_batch_size)
-        .map(lambda clips, labels: (normalise(clips, config.preprocessing), labels))
+        .map(
+            lambda clips, labels: (normalise(clips, config.preprocessing), labels),
+            num_parallel_calls=tf.data.AUTOTUNE,
+            deterministic=True,
+        )
         .prefetch(2)
     )
 
@@ -135,9 +145,13 @@ def test_clips(
 
     return (
         tf.data.Dataset.range(len(videos))
-        .map(read, num_parallel_calls=config.num_readers, deterministic=True)
+        .map(read, num_parallel_calls=num_readers(config), deterministic=True)
         .filter(lambda clips, index: index >= 0)
-        .map(lambda clips, index: (normalise(clips, config.preprocessing), index))
+        .map(
+            lambda clips, index: (normalise(clips, config.preprocessing), index),
+            num_parallel_calls=tf.data.AUTOTUNE,
+            deterministic=True,
+        )
         .prefetch(1)
     )
 
