@@ -111,6 +111,8 @@ def test_a_list_flag_of_words_is_an_error():
         ({"variant": "r2plus1d_19"}, "variant: Unknown variant 'r2plus1d_19'"),
         ({"convention": "x"}, "convention: Unknown convention"),
         ({"crop_size": 200}, "crop_size=200 does not fit in frames of 128x171"),
+        ({"freeze_until": "layer3"}, "weights='none' would keep random layers"),
+        ({"compute": "rows"}, "compute='rows': expected one of auto, conv3d"),
         ({"epochs": 5}, "warmup_epochs=10 is more than epochs=5"),
     ],
 )
@@ -144,6 +146,12 @@ def test_a_wrong_file_is_named(tmp_path, name, text, message):
     (tmp_path / name).write_text(text, "utf-8")
     with pytest.raises(ConfigError, match=message):
         resolve(config_file=str(tmp_path / name))
+
+
+@pytest.mark.parametrize("text", ["[]", "3", "null"])
+def test_a_configuration_that_is_no_object_is_refused(text):
+    with pytest.raises(ConfigError, match="expected option names with values, got"):
+        from_json(text)
 
 
 def test_an_absent_file_is_named(tmp_path):

@@ -53,6 +53,12 @@ class TrainConfig:
     variant: str = _option("r2plus1d_18", "the network, for example r2plus1d_18, mc3_18, f_r2d_10")
     convention: str = _option("paper", "numeric convention: paper or torchvision")
     width_multiplier: float = _option(1.0, "scale of all channel counts", above=0.0, high=8.0)
+    compute: str = _option(
+        "auto",
+        "how convolutions are computed: auto as is fastest on this device, conv3d as 3-D ones",
+        choices=("auto", "conv3d"),
+        resume="free",
+    )
     weights: str = _option("none", "none, a .weights.h5 file, or a tag of the zoo to start from")
     clip_frames: int = _option(16, "frames in a clip", low=1, high=512)
     crop_size: int = _option(
@@ -161,6 +167,11 @@ def validate(config: TrainConfig) -> None:
             f"warmup_epochs={config.warmup_epochs:g} is more than epochs={config.epochs}; "
             "the learning rate would never be reached."
         )
+    if config.freeze_until and config.weights == "none":
+        wrong.append(
+            f"freeze_until={config.freeze_until!r} with weights='none' would keep random layers as "
+            "they are; give the --weights to start from."
+        )
     if wrong:
         raise ConfigError("\n".join(wrong))
 
@@ -218,8 +229,11 @@ def from_json(text: str) -> TrainConfig:
     """The configuration that `to_json` wrote.
 
     Raises:
-        ConfigError: unknown keys, wrong types or values out of range.
+        ConfigError: no JSON object, unknown keys, wrong types or values out of range.
     """
-    config = TrainConfig(**typed(json.loads(text)))
+    values = json.loads(text)
+    if not isinstance(values, dict):
+        raise ConfigError(f"expected option names with values, got {type(values).__name__}.")
+    config = TrainConfig(**typed(values))
     validate(config)
     return config

@@ -159,4 +159,5 @@ def _network(config: TrainConfig, num_classes: int | None, activation: str | Non
         width_multiplier=config.width_multiplier,
         dropout=config.dropout,
         sync_bn=config.sync_bn,
+        compute=config.compute,
     )
