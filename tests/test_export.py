@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from r21d_keras.training.export import CLASSES, METADATA, export
 from r21d_keras.training.frames import center_crop, resize_clip
-from r21d_keras.training.model_dir import load_run
+from r21d_keras.training.model_dir import load_run, save_weights
 from r21d_keras.training.pipeline import normalise
 
 IN_A_FRESH_PROCESS = """
@@ -157,3 +157,13 @@ def test_a_failed_export_leaves_nothing(tmp_path):
     with pytest.raises(ValueError, match="holds no training run"):
         export(tmp_path / "no_run", tmp_path / "exports" / "1")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_weights_that_are_not_finite_are_refused(tiny_run, tmp_path):
+    run = tiny_run()
+    model = load_run(run)[2]
+    model.layers[-1].set_weights([value * np.nan for value in model.layers[-1].get_weights()])
+    save_weights(model, run / "final.weights.h5")
+    with pytest.raises(ValueError, match="final weights are not all finite"):
+        export(run, tmp_path / "exports" / "1")
+    assert not (tmp_path / "exports").exists()

@@ -258,6 +258,19 @@ def test_a_loss_that_is_not_finite_ends_the_run():
         loop.run(lambda epoch: data)
 
 
+@pytest.mark.parametrize(
+    "scale, message", [(1.0, "val_loss became inf"), (1e4, "A weight became infinite")]
+)
+def test_a_run_that_diverges_in_its_last_call_ends_before_anything_is_kept(scale, message):
+    """The last step's own loss is of the weights before it."""
+    options = {"epochs": 1, "warmup_epochs": 0.0, "base_learning_rate": 1.2e39, "weight_decay": 0.0}
+    loop, recorder = make_loop(linear_model, strategy="one", **options), Recorder()
+    data = batches(8).map(lambda clips, labels: (scale * clips, labels))
+    with pytest.raises(DivergedError, match=rf"{message}.* in epoch 1 \(learning rate"):
+        loop.run(lambda epoch: data, lambda: loop.evaluate(data), [recorder])
+    assert recorder.logs == []
+
+
 def test_a_callback_can_stop_the_run():
     class Stop(keras.callbacks.Callback):
         def on_epoch_end(self, epoch, logs=None):

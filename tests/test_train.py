@@ -149,9 +149,8 @@ def test_without_validation_the_last_weights_are_the_best(make_config):
 
 
 def test_frozen_layers_stay_as_the_given_weights_have_them(make_config, tmp_path):
-    config = make_config(epochs=1, freeze_until="layer3")
     keras.utils.set_random_seed(5)
-    start = build_model(config, 7)  # of other classes: the classifier is left out
+    start = build_model(make_config(), 7)  # of other classes: the classifier is left out
     save_weights(start, tmp_path / "start.weights.h5")
     config = make_config(
         epochs=1, freeze_until="layer3", weights=str(tmp_path / "start.weights.h5")
@@ -169,6 +168,13 @@ def test_frozen_layers_stay_as_the_given_weights_have_them(make_config, tmp_path
         if layer.weights and layer.name != "fc"
     }
     assert all(value != name.startswith("layer4") for name, value in same.items()), same
+
+
+def test_convolutions_are_computed_as_the_configuration_says(make_config):
+    for compute in ("conv3d", "auto"):
+        model = build_model(make_config(compute=compute), 2)
+        asked = {layer.get_config()["compute"] for layer in model.layers if hasattr(layer, "pads")}
+        assert asked == {compute}
 
 
 def test_weights_of_the_same_classes_come_with_their_classifier(make_config, tmp_path):
@@ -261,6 +267,14 @@ def test_the_policy_is_as_before_also_after_a_failure(make_config):
     with pytest.raises(DivergedError, match="base_learning_rate"):
         train(config)
     assert keras.mixed_precision.global_policy().name == "float32"
+
+
+def test_a_run_that_diverges_in_its_last_step_keeps_nothing(make_config):
+    config = make_config(epochs=1, clips_per_epoch=4, base_learning_rate=1e30)
+    with pytest.raises(DivergedError, match="in epoch 1"):
+        train(config)
+    kept = [path.name for path in pathlib.Path(config.model_dir).rglob("*.*")]
+    assert not [name for name in kept if name.endswith((".h5", ".index")) or "history" in name]
 
 
 def test_tensorboard_has_the_scalars(make_config):

@@ -9,12 +9,13 @@ import shutil
 from pathlib import Path
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from r21d_keras import VideoResNet, __version__, get_variant
 from r21d_keras.zoo.preprocessing import Preprocessing
 
-from .config import WEIGHTS, TrainConfig
+from .config import WEIGHTS, ConfigError, TrainConfig
 from .model_dir import load_run
 from .pipeline import normalise
 from .scoring import TOP_K
@@ -42,7 +43,7 @@ def export(model_dir: str | os.PathLike, out: str | os.PathLike, weights: str = 
 
     Raises:
         FileExistsError: if `out` exists and is not an empty folder.
-        ConfigError: if `model_dir` holds no run with these weights.
+        ConfigError: if `model_dir` holds no run with these weights, or one of them is not finite.
     """
     out = Path(out).absolute()
     if out.is_file() or (out.is_dir() and any(out.iterdir())):
@@ -51,6 +52,11 @@ def export(model_dir: str | os.PathLike, out: str | os.PathLike, weights: str = 
             "version number, or remove it."
         )
     config, classes, model = load_run(model_dir, weights)
+    if not all(np.isfinite(weight).all() for weight in model.get_weights()):
+        raise ConfigError(
+            f"{model_dir}: the {weights} weights are not all finite; that network answers nothing. "
+            "Train it again, with a smaller --base_learning_rate."
+        )
     archive = _archive(_any_length(config, model), config, classes)
     out.parent.mkdir(parents=True, exist_ok=True)
     unfinished = out.with_name(f".{out.name}.{os.getpid()}.part")
@@ -115,6 +121,7 @@ def _any_length(config: TrainConfig, model: keras.Model) -> keras.Model:
         classifier_activation="softmax",
         convention=config.convention,
         width_multiplier=config.width_multiplier,
+        compute=config.compute,
     )
     twin.set_weights(model.get_weights())
     return twin

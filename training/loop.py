@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 import keras
 import tensorflow as tf
 
-from r21d_keras._keras import apply_gradients, scaled_loss
+from r21d_keras._keras import apply_gradients, backend_variable, scaled_loss
 
 from .config import TrainConfig
 from .optimizer import Averages, WarmupSchedule, l2_penalty, overflow_everywhere
@@ -19,7 +19,7 @@ from .strategy import Slice, distribute
 
 
 class DivergedError(ValueError):
-    """The loss is no longer a finite number."""
+    """The loss or a weight is no longer a finite number."""
 
 
 class Loop:
@@ -78,7 +78,8 @@ class Loop:
             The logs of the last epoch.
 
         Raises:
-            DivergedError: if the loss is not finite.
+            DivergedError: if the loss, a weight or what is validated is not finite; no callback
+                has seen the end of that epoch.
         """
         listeners = keras.callbacks.CallbackList(
             list(callbacks),
@@ -96,6 +97,7 @@ class Loop:
             every, last = self.config.validate_every, epoch + 1 == self.config.epochs
             if validate and every and (last or (epoch + 1) % every == 0):
                 logs |= {f"val_{name}": value for name, value in validate().items()}
+            self._check_epoch(epoch, logs)
             listeners.on_epoch_end(epoch, logs)
             if self.driven.stop_training:
                 break
@@ -135,12 +137,28 @@ class Loop:
 
     def _check_finite(self, loss, epoch, step, count):
         if not math.isfinite(loss):
-            raise DivergedError(
-                f"The loss became {loss} in epoch {epoch + 1}, steps {step + 1} to {step + count} "
-                f"(learning rate {float(self.schedule(self.steps_done - 1)):g}). Try a smaller "
-                "--base_learning_rate or a longer --warmup_epochs; with reduced precision also "
-                "--precision=float32 or mixed_bfloat16."
-            )
+            steps = f", steps {step + 1} to {step + count}"
+            raise self._diverged(f"The loss became {loss}", epoch, steps)
+
+    def _check_epoch(self, epoch, logs):
+        """Checks what the last step left: its own loss is of the weights before it."""
+        weights = [backend_variable(weight) for weight in self.model.weights]
+        averages = self.averages.variables if self.averages else []
+        floats = [w for w in (*weights, *averages) if tf.as_dtype(w.dtype).is_floating]
+        finite = [tf.reduce_all(tf.math.is_finite(tf.convert_to_tensor(w))) for w in floats]
+        if not tf.reduce_all(finite):
+            raise self._diverged("A weight became infinite or no number", epoch)
+        for name, value in logs.items():
+            if not math.isfinite(value):
+                raise self._diverged(f"{name} became {value}", epoch)
+
+    def _diverged(self, what, epoch, steps="") -> DivergedError:
+        return DivergedError(
+            f"{what} in epoch {epoch + 1}{steps} "
+            f"(learning rate {float(self.schedule(self.steps_done - 1)):g}). Try a smaller "
+            "--base_learning_rate or a longer --warmup_epochs; with reduced precision also "
+            "--precision=float32 or mixed_bfloat16."
+        )
 
     def _train_steps(self, iterator, count):
         self.num_traces += 1
