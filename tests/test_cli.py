@@ -9,11 +9,14 @@ from r21d_keras import __version__
 from r21d_keras.training.cli import main
 from r21d_keras.training.commands import COMMANDS
 
+COMMAND = [sys.executable, "-m", "r21d_keras.training.cli"]
+VERSION = f"r21d_keras {__version__}\n"
+
 
 def r21d(*arguments, stdout=subprocess.PIPE):
     """The command in a process of its own, as a user starts it."""
     return subprocess.run(
-        [sys.executable, "-m", "r21d_keras.training.cli", *arguments],
+        [*COMMAND, *arguments],
         env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
         stdout=stdout,
         stderr=subprocess.PIPE,
@@ -29,7 +32,7 @@ def one_line(text):
 
 def test_commands_answer_in_a_process_of_their_own():
     version = r21d("--version")
-    assert (version.returncode, version.stdout) == (0, f"r21d_keras {__version__}\n")
+    assert (version.returncode, version.stdout) == (0, VERSION)
     assert version.stderr == ""
 
 
@@ -62,6 +65,9 @@ def test_every_command_explains_all_its_flags(name, capsys):
             ["train", "--norandom_flips"],
             "unknown flag --norandom_flips. Did you mean --random_flip?",
         ),
+        (["train", "--norandom_flip=1"], "--norandom_flip=1 does not take an argument. "),
+        (["train", "--epochz=3", "--undefok=epochz"], "--undefok is refused: it would hide"),
+        (["train", "-undefok", "epochz", "--epochz=3"], "--undefok is refused: it would hide"),
         (["train", "--zzz"], "unknown flag --zzz. `r21d train --help` lists all."),
         (["train", "--epochs=many"], "flag --epochs=many: "),
         (["train", "--recipe=none_such"], "--recipe=none_such: value should be one of <"),
@@ -93,6 +99,30 @@ def test_a_reader_that_stops_early_is_no_error(arguments):
     with os.fdopen(writer, "wb") as nowhere:
         done = r21d(*arguments, stdout=nowhere)
     assert (done.returncode, done.stderr) == (1, "")
+
+
+def test_undefok_is_refused_in_a_file_of_flags_too(tmp_path, capsys):
+    (tmp_path / "flags.txt").write_text("--epochz=3\n--undefok=epochz\n")
+    assert main(["train", f"--flagfile={tmp_path / 'flags.txt'}", "--model_dir=x"]) == 2
+    assert "--undefok is refused" in one_line(capsys.readouterr().err)
+
+
+@pytest.mark.parametrize("closed", ["2>&-", ">&-", "<&- >&- 2>&-"])
+@pytest.mark.parametrize(
+    ("arguments", "code"), [(["--version"], 0), (["evaluate", "--model_dir=/none"], 1)]
+)
+def test_closed_streams_change_nothing_but_what_is_seen(closed, arguments, code):
+    """`r21d ... 2>&-`: Python has no sys.stderr then, and descriptor 2 is free to be taken."""
+    done = subprocess.run(
+        ["sh", "-c", f'exec "$@" {closed}', "sh", *COMMAND, *arguments],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == code, done.stderr
+    assert done.stdout == ("" if ">&-" in closed.split() or code else VERSION)
+    assert ("Traceback" not in done.stderr) and bool(done.stderr) == (closed == ">&-" and code > 0)
 
 
 def test_no_command_shows_the_overview_as_an_error(capsys):

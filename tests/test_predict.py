@@ -1,4 +1,9 @@
 import json
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -72,6 +77,32 @@ def test_bad_files_are_named_and_the_others_answered(tiny_run, videos, tmp_path,
         assert ["error" in answer for answer in answers] == [False, True, True, False, True, True]
     else:
         assert [line for line in out.splitlines() if line[0] != " "] == videos[:2]
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+def test_names_that_are_not_utf_8_are_answered(tiny_run, videos, tmp_path, as_json):
+    names = [os.fsencode(tmp_path) + b"/" + name for name in (b"caf\xe9.mp4", b"bad\xe9.mp4")]
+    shutil.copy(videos[0], names[0])
+    pathlib.Path(os.fsdecode(names[1])).write_text("no video")
+    done = subprocess.run(
+        [sys.executable, "-m", "r21d_keras.training.cli", "predict", *["--json"][:as_json]]
+        + [f"--model={tiny_run()}", "--num_clips=1", *names],
+        env={
+            **os.environ,
+            "PYTHONPATH": os.pathsep.join(sys.path),
+            "PYTHONIOENCODING": "utf-8:strict",
+        },
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 1
+    assert "bad\\udce9.mp4: is not a video" in done.stderr and "Traceback" not in done.stderr
+    if as_json:
+        answers = [json.loads(line) for line in done.stdout.splitlines()]
+        assert [os.fsencode(answer["video"]) for answer in answers] == names
+    else:
+        assert done.stdout.splitlines()[0] == f"{tmp_path}/caf\\udce9.mp4"
 
 
 def test_table_shows_labels_with_their_shares(tiny_run, videos, capsys):

@@ -3,6 +3,7 @@
 import difflib
 import logging
 import os
+import re
 import shutil
 import sys
 import textwrap
@@ -26,6 +27,7 @@ def main(argv: list[str] | None = None) -> int:
         line on stderr; --verbosity=1 adds the traceback.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow's start-up notices
+    _prepare_streams()
     try:
         code = _answer(list(sys.argv[1:] if argv is None else argv))
         sys.stdout.flush()
@@ -33,6 +35,25 @@ def main(argv: list[str] | None = None) -> int:
     except BrokenPipeError:  # as in `r21d train --help | head`: the reader has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
+
+
+def _prepare_streams() -> None:
+    """Makes stdout and stderr take whatever is written to them.
+
+    File names need not be UTF-8, nor need the terminal be: what it cannot show is escaped. A
+    stream that the caller has closed, as in `r21d train 2>&-`, leads nowhere; left closed, the
+    next file that is opened would take its place and get the messages.
+    """
+    for number, name in ((1, "stdout"), (2, "stderr")):
+        stream = getattr(sys, name)
+        if stream is None:
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            if nowhere != number:
+                os.dup2(nowhere, number)
+                os.close(nowhere)
+            setattr(sys, name, open(number, "w", encoding="utf-8", errors="backslashreplace"))
+        elif hasattr(stream, "reconfigure"):  # not where a program has put something else
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _answer(arguments: list[str]) -> int:
@@ -91,13 +112,19 @@ def _parse(values: flags.FlagValues, name: str, arguments: list[str]) -> list[st
         UsageError: an unknown flag (it names the nearest known one), or a value of a wrong type.
     """
     try:
+        arguments = values.read_flags_from_files(arguments, force_gnu=False)
+        if any(re.match(r"--?undefok(=|$)", argument) for argument in arguments):
+            raise UsageError(
+                "--undefok is refused: it would hide misspelt flags. Take it out, and the flags "
+                f"that r21d {name} does not have."
+            )
         return values([name, *arguments])[1:]
     except flags.UnrecognizedFlagError as error:
         raise UsageError(
             f"unknown flag --{error.flagname}.{_nearest(error.flagname, values)} "
             f"`r21d {name} --help` lists all."
         ) from None
-    except flags.Error as error:
+    except (flags.Error, ValueError) as error:  # ValueError: --norandom_flip=1
         raise UsageError(f"{_fold(error).rstrip('.')}. `r21d {name} --help` explains it.") from None
 
 

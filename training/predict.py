@@ -207,7 +207,8 @@ def _check_picture(picture: Path, num_videos: int) -> None:
 def _as_json(prediction: Prediction) -> str:
     pairs = zip(prediction.labels, prediction.scores, strict=True)
     labels = [{"label": label, "score": round(score, 6)} for label, score in pairs]
-    return json.dumps({"video": prediction.video, "labels": labels}, ensure_ascii=False)
+    # In ASCII: what a terminal or pipe that is not UTF-8 makes of the rest is no JSON any more.
+    return json.dumps({"video": prediction.video, "labels": labels})
 
 
 def _as_table(prediction: Prediction) -> str:
