@@ -1,4 +1,7 @@
 import dataclasses
+import os
+import subprocess
+import sys
 
 import pytest
 from absl import flags
@@ -152,6 +155,20 @@ def test_a_wrong_file_is_named(tmp_path, name, text, message):
 def test_a_configuration_that_is_no_object_is_refused(text):
     with pytest.raises(ConfigError, match="expected option names with values, got"):
         from_json(text)
+
+
+@pytest.mark.parametrize("command", ["train", "evaluate", "export", "predict", "demo"])
+def test_another_backend_is_refused_before_it_is_imported(command):
+    done = subprocess.run(
+        [sys.executable, "-m", "r21d_keras.training.cli", command, "--verbosity=0"]
+        + {"demo": ["--out=x"], "train": ["--model_dir=x"]}.get(command, []),
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "KERAS_BACKEND": "jax"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode and done.stderr.count("\n") == 1
+    assert "KERAS_BACKEND=jax" in done.stderr and "need KERAS_BACKEND=tensorflow" in done.stderr
 
 
 def test_an_absent_file_is_named(tmp_path):

@@ -4,6 +4,7 @@ import os
 import pytest
 from matplotlib.image import imread
 
+from r21d_keras.training.config import ConfigError
 from r21d_keras.training.demo import DemoError, demo
 
 TINY = {
@@ -35,3 +36,12 @@ def test_whole_chain_twice(tmp_path, monkeypatch, capsys):
         demo(out, TINY, required_accuracy=1.01)
     assert sorted(os.listdir(out / "export")) == ["1", "2"]
     assert (out / "history.csv").read_text("utf-8").count("\n") == 2
+
+
+def test_errors_name_the_flag_of_the_demo(tmp_path):
+    (tmp_path / "file").write_text("", "utf-8")
+    with pytest.raises(ConfigError, match="another --out") as error:
+        demo(tmp_path / "file", TINY)
+    assert "--model_dir" not in str(error.value)
+    with pytest.raises(ConfigError, match="seed=2147483648: expected at most 2147483647"):
+        demo(tmp_path / "demo", {"seed": 2**31})

@@ -72,11 +72,13 @@ def test_a_run_leaves_all_its_files(make_config, capsys):
     config = make_config(validate_every=2)
     result = train(config)
     assert sorted(os.listdir(config.model_dir)) == [
+        ".lock",
         "best.weights.h5",
         "checkpoints",
         "classes.txt",
         "config.json",
         "curves.png",
+        "data.json",
         "events",
         "final.weights.h5",
         "history.csv",

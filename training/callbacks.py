@@ -8,6 +8,7 @@ import time
 
 import keras
 
+from .config import ConfigError
 from .loop import Loop
 from .model_dir import ModelDir, save_weights, write_text
 from .resume import RunState
@@ -24,24 +25,41 @@ COLUMNS = (
 PICTURE_S = 30.0  # seconds between two drawings of the curves
 
 
-class HistoryFile(keras.callbacks.Callback):
-    """A row of COLUMNS an epoch in history.csv; rows of epochs that are trained again go."""
+class Timed(keras.callbacks.Callback):
+    """Knows the seconds of an epoch's training, validation and callbacks not counted.
 
-    def __init__(self, path: pathlib.Path, first_epoch: int):
+    Attributes:
+        seconds: from the beginning of the epoch to the end of its last training step.
+    """
+
+    def __init__(self):
         super().__init__()
-        self.path, self.rows, self.start_s = path, [], 0.0
-        if path.is_file():
-            self.rows = [row for row in read_history(path) if int(row["epoch"]) <= first_epoch]
+        self.start_s, self.seconds = 0.0, 0.0
 
     def on_epoch_begin(self, epoch, logs=None):
         """Starts the clock."""
         self.start_s = time.monotonic()
 
+    def on_train_batch_end(self, batch, logs=None):
+        """Reads the clock."""
+        self.seconds = time.monotonic() - self.start_s
+
+
+class HistoryFile(Timed):
+    """A row of COLUMNS an epoch in history.csv; rows of epochs that are trained again go."""
+
+    def __init__(self, path: pathlib.Path, first_epoch: int):
+        super().__init__()
+        self.path, self.rows = path, []
+        if first_epoch:
+            self.rows = [row for row in read_history(path) if int(row["epoch"]) <= first_epoch]
+            if len(self.rows) != first_epoch:
+                raise ConfigError(_INCOMPLETE.format(path, first_epoch))
+
     def on_epoch_end(self, epoch, logs=None):
         """Adds the row; the file is replaced as a whole."""
         values = {name: f"{value:.8g}" for name, value in (logs or {}).items()}
-        seconds = f"{time.monotonic() - self.start_s:.3f}"
-        self.rows.append({"epoch": str(epoch + 1), **values, "seconds": seconds})
+        self.rows.append({"epoch": str(epoch + 1), **values, "seconds": f"{self.seconds:.3f}"})
         text = io.StringIO(newline="")
         writer = csv.DictWriter(text, COLUMNS, extrasaction="ignore", lineterminator="\n")
         writer.writeheader()
@@ -50,9 +68,23 @@ class HistoryFile(keras.callbacks.Callback):
 
 
 def read_history(path: pathlib.Path) -> list[dict[str, str]]:
-    """The rows of a history.csv, one an epoch, by column."""
-    with path.open(newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
+    """The rows of a history.csv, one an epoch, by column.
+
+    Raises:
+        ConfigError: if there is no such file, or it is no history.
+    """
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            rows = list(csv.DictReader(file))
+    except FileNotFoundError:
+        raise ConfigError(f"{path} is missing, the history of a run. {_ADVICE}") from None
+    if not all((row.get("epoch") or "").isdecimal() for row in rows):
+        raise ConfigError(f"{path} is no history of a run: expected {','.join(COLUMNS)}. {_ADVICE}")
+    return rows
+
+
+_ADVICE = "Put it back as it was; or give another --model_dir to train anew."
+_INCOMPLETE = "{} has not one row for each of the {} epochs that the run has done. " + _ADVICE
 
 
 class Curves(keras.callbacks.Callback):
@@ -95,22 +127,23 @@ class KeepState(keras.callbacks.Callback):
         self.state.save(epoch + 1)
 
 
-class Progress(keras.callbacks.Callback):
+class Progress(Timed):
     """A progress bar on a terminal, a line an epoch elsewhere."""
 
     def __init__(self, clips_per_epoch: int):
         super().__init__()
-        self.clips_per_epoch, self.bar, self.start_s = clips_per_epoch, None, 0.0
+        self.clips_per_epoch, self.bar = clips_per_epoch, None
 
     def on_epoch_begin(self, epoch, logs=None):
         """Starts the clock and, on a terminal, the bar."""
-        self.start_s = time.monotonic()
+        super().on_epoch_begin(epoch, logs)
         if sys.stdout.isatty():
             print(f"Epoch {epoch + 1}/{self.params['epochs']}")
             self.bar = keras.utils.Progbar(self.params["steps"], stateful_metrics=COLUMNS)
 
     def on_train_batch_end(self, batch, logs=None):
         """Moves the bar, but to the end of it only when the epoch has ended."""
+        super().on_train_batch_end(batch, logs)
         if self.bar:
             self.bar.update(batch + 1, list((logs or {}).items()), finalize=False)
 
@@ -120,10 +153,9 @@ class Progress(keras.callbacks.Callback):
         if self.bar:
             self.bar.update(self.params["steps"], values, finalize=True)
             return
-        seconds = time.monotonic() - self.start_s
         values = "  ".join(f"{name} {value:.4g}" for name, value in values)
         print(
-            f"Epoch {epoch + 1}/{self.params['epochs']}  {values}  {seconds:.1f} s  "
-            f"{self.clips_per_epoch / seconds:.1f} clips/s",
+            f"Epoch {epoch + 1}/{self.params['epochs']}  {values}  {self.seconds:.1f} s  "
+            f"{self.clips_per_epoch / self.seconds:.1f} clips/s",
             flush=True,
         )

@@ -7,6 +7,7 @@ import dataclasses
 import difflib
 import json
 import math
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -23,22 +24,32 @@ class ConfigError(ValueError):
     """A configuration that cannot be run: the message names field, value and what is allowed."""
 
 
+# Here, because every command reads this module before it imports keras, and so the backend.
+if os.environ.get("KERAS_BACKEND", "tensorflow") != "tensorflow":
+    raise ConfigError(
+        f"KERAS_BACKEND={os.environ['KERAS_BACKEND']}: training, evaluation, export and prediction "
+        "need KERAS_BACKEND=tensorflow; the networks alone run on any backend."
+    )
+
+
 def _option(default, text: str, **limits):
-    """A field with its help text and its `limits`: choices, low, high, above, resume."""
+    """A field with its help text and its `limits`: choices, low, high, above, resume, path."""
     return dataclasses.field(default=default, metadata={"help": text, **limits})
 
 
 # resume="free": the field may differ when a run is resumed, as it changes the weights by no more
-# than rounding; resume="grow": it may only become larger. All others must be as they were.
+# than rounding; "free if sync_bn": it may with statistics over all replicas, which do not depend on
+# how a batch is cut; "grow": it may only become larger. All others must be as they were. path: text
+# that names a file or folder, so that another name of the same is no change.
 @dataclass(frozen=True, kw_only=True)
 class TrainConfig:
     """All that decides a run. Each field is also a flag of `r21d train`, with this help text."""
 
     dataset: str = _option("motion", "the data set", choices=("motion", "ucf101", "folder", "csv"))
-    videos: str = _option("", "folder of the videos (ucf101, folder, csv)")
-    splits: str = _option("", "folder of UCF101's official split lists")
+    videos: str = _option("", "folder of the videos (ucf101, folder, csv)", path=True)
+    splits: str = _option("", "folder of UCF101's official split lists", path=True)
     split: int = _option(1, "which official split of UCF101", low=1, high=3)
-    manifest: str = _option("", "CSV manifest of --dataset=csv")
+    manifest: str = _option("", "CSV manifest of --dataset=csv", path=True)
     on_bad_video: str = _option(
         "check",
         "check: unreadable files are an error before training; skip: leave them out and report; "
@@ -59,7 +70,9 @@ class TrainConfig:
         choices=("auto", "conv3d"),
         resume="free",
     )
-    weights: str = _option("none", "none, a .weights.h5 file, or a tag of the zoo to start from")
+    weights: str = _option(
+        "none", "none, a .weights.h5 file, or a tag of the zoo to start from", path=True
+    )
     clip_frames: int = _option(16, "frames in a clip", low=1, high=512)
     crop_size: int = _option(
         KINETICS.crop_size, "side of the square crop, pixels", low=8, high=1024
@@ -114,9 +127,11 @@ class TrainConfig:
         "mirrored",
         "mirrored: a replica for each GPU, or num_cpu_replicas; one: one device",
         choices=("mirrored", "one"),
-        resume="free",
+        resume="free if sync_bn",
     )
-    num_cpu_replicas: int = _option(1, "replicas where there is no GPU", low=1, resume="free")
+    num_cpu_replicas: int = _option(
+        1, "replicas where there is no GPU", low=1, resume="free if sync_bn"
+    )
     steps_per_call: int = _option(8, "steps inside one call of TensorFlow", low=1, resume="free")
     seed: int = _option(0, "seed of weights, clips and dropout", low=0, high=2**31 - 1)
     num_readers: int = _option(2, "videos decoded at once", low=1, resume="free")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import r21d_keras
 
-from .config import TrainConfig
+from .config import ConfigError, TrainConfig
 from .datasets import load_dataset
 from .evaluate import evaluate, summary
 from .export import export
@@ -44,13 +44,17 @@ def demo(
         The evaluation, as `evaluate` returns it.
 
     Raises:
+        ConfigError: options that cannot be run, or `out` holds a run of other options.
         DemoError: if accuracy is too low, or the fresh process fails.
     """
     out = Path(out).absolute()
     config = resolve("demo", overrides={**(overrides or {}), "model_dir": str(out)})
     clock = _Clock()
     clock.say(f"1/4 Training {config.variant} on rendered videos, from scratch")
-    train(config)
+    try:
+        train(config)
+    except ConfigError as error:  # the demo's folder has another flag than a run's
+        raise ConfigError(str(error).replace("--model_dir", "--out")) from None
     clock.say("2/4 Evaluating on held-out videos")
     result = evaluate(out)
     print(summary(result))

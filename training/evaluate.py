@@ -15,7 +15,7 @@ from absl import logging
 
 from .config import WEIGHTS, ConfigError, TrainConfig, typed, validate
 from .datasets import VideoSet, load_dataset
-from .model_dir import ModelDir, load_run, write_text
+from .model_dir import ModelDir, load_run, partial_name, write_text
 from .pictures import draw_confusion
 from .pipeline import BadVideos, test_clips
 from .scoring import TOP_K, ClipScorer, best_labels, clip_scorer, score_clips
@@ -88,7 +88,7 @@ def evaluate(
     videos, scorer = load_dataset(config, "test"), clip_scorer(model)
     _check_classes(classes, videos)
     folder = ModelDir(Path(model_dir))
-    rows = folder.predictions.with_name(f".partial.{folder.predictions.name}")
+    rows = partial_name(folder.predictions)
     try:
         with open(rows, "w", newline="", encoding="utf-8") as file:
             tally, skipped = _answer(scorer, videos, config, num_clips or config.eval_clips, file)

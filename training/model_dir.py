@@ -28,6 +28,11 @@ class ModelDir:
         return self.root / "classes.txt"
 
     @property
+    def data(self) -> pathlib.Path:
+        """On which videos the run was trained and validated: numbers and hashes, JSON."""
+        return self.root / "data.json"
+
+    @property
     def checkpoints(self) -> pathlib.Path:
         """Folder of tf.train checkpoints, for resuming."""
         return self.root / "checkpoints"
@@ -136,16 +141,21 @@ def load_run(
 
 def save_weights(model: keras.Model, path: pathlib.Path) -> None:
     """Saves to a `path` that ends in .weights.h5; the old file stays until the new one is whole."""
-    partial = path.with_name(f".partial.{path.name}")
+    partial = partial_name(path)
     model.save_weights(str(partial))
     os.replace(partial, path)
 
 
 def write_text(path: pathlib.Path, text: str) -> None:
     """Writes UTF-8; the old file stays until the new one is whole."""
-    partial = path.with_name(f".partial.{path.name}")
+    partial = partial_name(path)
     partial.write_text(text, "utf-8")
     os.replace(partial, path)
+
+
+def partial_name(path: pathlib.Path) -> pathlib.Path:
+    """Where this process writes what becomes `path` when it is whole; others write elsewhere."""
+    return path.with_name(f".partial.{os.getpid()}.{path.name}")
 
 
 def _network(config: TrainConfig, num_classes: int | None, activation: str | None) -> keras.Model:

@@ -1,9 +1,15 @@
 """Starting a run again where it stood: what is kept of it, and what may have changed."""
 
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+
 import tensorflow as tf
 from absl import logging
 
 from .config import FIELDS, ConfigError, TrainConfig
+from .datasets import VideoSet
 from .loop import Loop
 from .model_dir import ModelDir
 
@@ -21,14 +27,65 @@ def check_resumable(folder: ModelDir, config: TrainConfig) -> bool:
     changed = []
     for name, field in FIELDS.items():
         old, new, rule = getattr(before, name), getattr(config, name), field.metadata.get("resume")
-        if old != new and not (rule == "free" or (rule == "grow" and new > old)):
+        free = rule == "free" or (rule == "free if sync_bn" and config.sync_bn)
+        same = old == new or ("path" in field.metadata and _same_path(old, new))
+        if not (same or free or (rule == "grow" and new > old)):
             changed.append(f"{name} was {old!r} and is now {new!r}")
     if changed:
         raise ConfigError(
             f"{folder.root} holds a run of another configuration: {'; '.join(changed)}. Start it "
             "with the same options to continue it, or give another --model_dir."
         )
+    if config.epochs > before.epochs and config.schedule == "cosine":
+        logging.warning(
+            "epochs was %d and is now %d: the cosine is stretched over %d from here on. The "
+            "weights will not be those of a run that had %d from its start.",
+            *(before.epochs, config.epochs, config.epochs, config.epochs),
+        )
     return tf.train.latest_checkpoint(str(folder.checkpoints)) is not None
+
+
+def describe_data(sets: Mapping[str, VideoSet | None]) -> dict[str, dict]:
+    """What data.json holds of the sets "train" and "test": numbers of videos, and hashes.
+
+    A hash is over labels and paths, the latter from the folder that is common to all: a set that
+    was moved as a whole is still the same.
+    """
+    return {
+        subset: {"videos": len(videos), "sha256": _hash(videos)}
+        for subset, videos in sets.items()
+        if videos is not None
+    }
+
+
+def check_data(folder: ModelDir, now: Mapping[str, dict]) -> None:
+    """Checks that a run is continued on the videos that it was started on.
+
+    Raises:
+        ConfigError: if they are others; the message says which set has changed, and how.
+    """
+    if not folder.data.is_file():
+        logging.warning("%s is missing: that the data has not changed is not checked.", folder.data)
+        return
+    try:
+        before = json.loads(folder.data.read_text("utf-8"))
+        pairs = {subset: (before[subset], value) for subset, value in now.items()}
+        changed = [
+            f"the {subset} set had {old['videos']} videos and has {new['videos']} now"
+            + ", with other names, labels or order" * (old["videos"] == new["videos"])
+            for subset, (old, new) in pairs.items()
+            if old != new
+        ]
+    except (ValueError, KeyError, TypeError) as error:
+        raise ConfigError(
+            f"{folder.data} cannot be read ({type(error).__name__}: {error}). Remove it to "
+            "continue without a check of the data."
+        ) from None
+    if changed:
+        raise ConfigError(
+            f"{folder.root} holds a run on other data: {'; '.join(changed)}. Put the videos back "
+            "as they were to continue it, or give another --model_dir."
+        )
 
 
 class RunState:
@@ -64,9 +121,40 @@ class RunState:
         self._manager.save(checkpoint_number=epochs_done)
 
     def restore(self) -> int:
-        """Goes back to the last kept state, if there is one; returns the epochs that are done."""
+        """Goes back to the last kept state, if there is one; returns the epochs that are done.
+
+        Raises:
+            ConfigError: if it cannot be read.
+        """
         path = self._manager.latest_checkpoint
         if path:
-            self._checkpoint.restore(path).assert_existing_objects_matched()
+            try:
+                self._checkpoint.restore(path).assert_existing_objects_matched()
+            except (tf.errors.OpError, IndexError, AssertionError, ValueError) as error:
+                raise ConfigError(self._unreadable(path, error)) from None
             logging.info("Continuing after epoch %d.", int(self.epochs_done))
         return int(self.epochs_done)
+
+    def _unreadable(self, path: str, error: Exception) -> str:
+        reason = str(error).strip().splitlines()[0]
+        earlier = [other for other in self._manager.checkpoints if other != path]
+        advice = "Give another --model_dir to train anew."
+        if earlier:
+            advice = (
+                f"To continue from the state before it, make the file {os.path.dirname(path)}/"
+                f'checkpoint the one line model_checkpoint_path: "{os.path.basename(earlier[-1])}"'
+                ", or give another --model_dir to train anew."
+            )
+        return f"The state of the run, {path}.*, is incomplete or damaged ({reason}). {advice}"
+
+
+def _same_path(old: str, new: str) -> bool:
+    return bool(old and new) and os.path.realpath(old) == os.path.realpath(new)
+
+
+def _hash(videos: VideoSet) -> str:
+    paths = [os.path.abspath(path) for path in videos.paths]
+    top = os.path.commonpath([os.path.dirname(path) for path in paths]) if paths else ""
+    names = [os.path.relpath(path, top) for path in paths]
+    text = json.dumps([videos.classes, names, videos.labels])
+    return hashlib.sha256(text.encode()).hexdigest()

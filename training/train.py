@@ -7,6 +7,7 @@ continues after the last finished epoch and ends with the same weights as if it 
 """
 
 import contextlib
+import json
 import pathlib
 from collections.abc import Callable, Iterable
 
@@ -18,10 +19,11 @@ from .callbacks import Curves, HistoryFile, KeepState, Progress, read_history
 from .config import ConfigError, TrainConfig, validate
 from .datasets import VideoSet, load_dataset
 from .loop import Loop
-from .model_dir import ModelDir, build_model, save_weights
+from .model_dir import ModelDir, build_model, save_weights, write_text
 from .optimizer import make_optimizer, make_schedule
 from .pipeline import BadVideos, clips_in_epoch, test_clips, train_batches
-from .resume import RunState, check_resumable
+from .resume import RunState, check_data, check_resumable, describe_data
+from .run_lock import sole_writer
 from .start import check_weights, freeze, load_start
 from .strategy import make_strategy
 
@@ -39,15 +41,21 @@ def train(config: TrainConfig, callbacks: Iterable[keras.callbacks.Callback] = (
         and best_val_accuracy, if ever validated.
 
     Raises:
-        ConfigError: values that cannot be run, or that are not those of the run in model_dir.
+        ConfigError: values that cannot be run, or values or data that are not those of the run in
+            model_dir; a model_dir that cannot be made, or in which another process trains.
         ValueError: data or weights that are not as expected.
-        DivergedError: if the loss is not finite.
+        DivergedError: if the loss or a weight is not finite.
         VideoError: a video that fails in mid-run, with on_bad_video="stop".
     """
     validate(config)
     if not config.model_dir:
         raise ConfigError("model_dir='': expected the folder in which the run is kept.")
     folder = ModelDir(pathlib.Path(config.model_dir))
+    with sole_writer(folder.root):
+        return _train(config, folder, callbacks)
+
+
+def _train(config: TrainConfig, folder: ModelDir, callbacks) -> dict:
     fresh = not check_resumable(folder, config)
     if fresh:
         check_weights(config.weights)
@@ -56,7 +64,11 @@ def train(config: TrainConfig, callbacks: Iterable[keras.callbacks.Callback] = (
     videos = load_dataset(config, "train")
     test_videos = load_dataset(config, "test") if config.validate_every else None
     _check_classes(folder, videos, test_videos)
+    data = describe_data({"train": videos, "test": test_videos})
+    if not fresh:
+        check_data(folder, data)
     loop = _make_loop(config, strategy, videos, fresh)
+    write_text(folder.data, json.dumps(data, indent=2) + "\n")
     folder.write_run(config, videos.classes)
     return _run(loop, folder, videos, test_videos, callbacks)
 
@@ -82,7 +94,8 @@ def _run(loop: Loop, folder: ModelDir, videos, test_videos, callbacks) -> dict:
         )
     except tf.errors.OpError as error:  # how TensorFlow reports what its input pipeline raised
         raise (bad_videos.fatal or error) from None
-    _finish(loop, folder, bad_videos, validated=float(state.best_accuracy) >= 0)
+    _finish(loop, folder, validated=float(state.best_accuracy) >= 0)
+    _report_bad(videos, test_videos, bad_videos)
     logs = logs or _last_logs(folder)
     if float(state.best_accuracy) >= 0:
         logs["best_val_accuracy"] = float(state.best_accuracy)
@@ -133,14 +146,21 @@ def _validation(
     return lambda: loop.evaluate(batches)
 
 
-def _finish(loop: Loop, folder: ModelDir, bad_videos: BadVideos, validated: bool) -> None:
+def _finish(loop: Loop, folder: ModelDir, validated: bool) -> None:
     with loop.final_weights() as model:
         save_weights(model, folder.weights("final"))
         if not validated:
             logging.warning("Never validated: best.weights.h5 is the last epoch's.")
             save_weights(model, folder.weights("best"))
-    for path, reason in bad_videos.files:
+
+
+def _report_bad(videos: VideoSet, test_videos: VideoSet | None, bad_videos: BadVideos) -> None:
+    """Names every file that the run went without."""
+    left_out = {*videos.left_out, *(test_videos.left_out if test_videos else ())}
+    for path, reason in sorted({*left_out, *bad_videos.files}):
         logging.warning("Could not be read: %s: %s", path, reason)
+    if left_out:
+        logging.warning("%d videos were left out from the start.", len(left_out))
     if bad_videos:
         logging.warning("%d videos could not be read in mid-run.", len(bad_videos))
 
