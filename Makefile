@@ -7,11 +7,13 @@ TESTS ?=#             what to test, e.g. TESTS=tests/test_clips.py or TESTS="-k 
 
 VERSIONS.modern := 3.11 3.12 3.13
 VERSIONS.card := 3.11
+VERSIONS.io := 3.11
 EXTRAS.modern := cpu,backends,parity,dev
 EXTRAS.card := cpu,io,addons,dev
+EXTRAS.io := cpu,io,dev
 stack := $(strip $(STACK))
 ifndef VERSIONS.$(stack)
-$(error STACK=$(stack) is unknown; stacks/ has modern (the default) and card)
+$(error STACK=$(stack) is unknown; stacks/ has modern (the default), card and io)
 endif
 
 VENV ?= $(if $(filter modern,$(stack)),.venv,.venv-$(stack))
@@ -33,7 +35,7 @@ BAZEL_FILES := BUILD MODULE.bazel
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
-	@echo "  options: STACK=modern|card  PYTHON=python3.12  TESTS=tests/test_clips.py"
+	@echo "  options: STACK=modern|card|io  PYTHON=python3.12  TESTS=tests/test_clips.py"
 
 demo: $(venv)/.has-demo ## train, export and serve a small network on this machine, in minutes
 	$(venv)/bin/r21d demo --out=demo
