@@ -171,6 +171,19 @@ def test_an_epoch_equals_a_plain_loop_over_whole_batches(trained):
         assert largest_difference(model.get_weights(), weights) < 1e-5
 
 
+def test_replicas_agree_in_float32_where_steps_are_small():
+    """On the real network; 13 examples are a batch of 8 and one of 5."""
+    weights = []
+    for strategy in ("one", "mirrored"):
+        options = {"base_learning_rate": 2e-5, "warmup_epochs": 0.0, "schedule": "constant"}
+        loop = make_loop(strategy=strategy, num_cpu_replicas=2, epochs=2, **options)
+        before = [weight.numpy() for weight in loop.model.trainable_weights]
+        loop.run(lambda epoch: batches(13))
+        weights.append(loop.model.get_weights())
+    after = [weight.numpy() for weight in loop.model.trainable_weights]
+    assert largest_difference(*weights) < 1e-5 < largest_difference(before, after)
+
+
 def test_dropout_does_not_depend_on_the_replicas_but_on_the_step():
     weights = []
     for dropout, strategy in ((0.5, "one"), (0.5, "mirrored"), (0.0, "one")):
