@@ -22,7 +22,7 @@ import tensorflow as tf
 from r21d_keras.training.config import TrainConfig, from_json
 from r21d_keras.training.datasets import VideoSet, load_dataset
 from r21d_keras.training.model_dir import build_model
-from r21d_keras.training.pipeline import train_batches
+from r21d_keras.training.pipeline import num_readers, train_batches
 from r21d_keras.training.recipes import resolve
 
 HERE = pathlib.Path(__file__).parent
@@ -114,7 +114,7 @@ def _report(config, videos, rates, rendered, waited_s, step_s) -> str:
         f"| rendered (motion) | 1 | {rendered:.1f} | {rendered:.1f} |",
         "",
         f"A training step of {config.variant} (channels x {config.width_multiplier:g}, "
-        f"{config.global_batch_size} clips, {config.num_readers} readers) takes "
+        f"{config.global_batch_size} clips, {num_readers(config)} readers) takes "
         f"{step_s * 1e3:.0f} ms and waits {waited_s * 1e3:.1f} ms for its clips: "
         f"{waited_s / (waited_s + step_s):.1%} of the time.",
         "",

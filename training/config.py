@@ -71,7 +71,7 @@ class TrainConfig:
         resume="free",
     )
     weights: str = _option(
-        "none", "none, a .weights.h5 file, or a tag of the zoo to start from", path=True
+        "none", "none, or a .weights.h5 file to start from (the zoo has no tags yet)", path=True
     )
     clip_frames: int = _option(16, "frames in a clip", low=1, high=512)
     crop_size: int = _option(
@@ -134,7 +134,7 @@ class TrainConfig:
     )
     steps_per_call: int = _option(8, "steps inside one call of TensorFlow", low=1, resume="free")
     seed: int = _option(0, "seed of weights, clips and dropout", low=0, high=2**31 - 1)
-    num_readers: int = _option(2, "videos decoded at once", low=1, resume="free")
+    num_readers: int = _option(0, "videos decoded at once; 0: one a CPU core", low=0, resume="free")
     validate_every: int = _option(1, "epochs between validations; 0: never", low=0)
     eval_clips: int = _option(10, "clips a video in evaluation", low=1, resume="free")
     model_dir: str = _option("", "folder of the run", resume="free")
