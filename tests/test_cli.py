@@ -82,6 +82,7 @@ def test_every_command_explains_all_its_flags(name, capsys):
         (["predict", "video.mp4"], "--model is missing"),
         (["predict", "--model=x"], "no video given"),
         (["demo"], "--out is missing"),
+        (["demo", "--out=x", "--seed=5000000000"], "flag --seed=5000000000: "),
     ],
 )
 def test_a_wrong_command_line_is_one_line_and_code_2(arguments, message, capsys):

@@ -146,7 +146,14 @@ def _predict(values: flags.FlagValues, positional: list[str]) -> int:
 
 def _define_demo(values: flags.FlagValues) -> None:
     flags.DEFINE_string("out", None, "folder to make or to continue", flag_values=values)
-    flags.DEFINE_integer("seed", 0, "seed of videos and weights", lower_bound=0, flag_values=values)
+    flags.DEFINE_integer(
+        "seed",
+        0,
+        "seed of videos and weights",
+        lower_bound=0,
+        upper_bound=2**31 - 1,  # as TrainConfig's
+        flag_values=values,
+    )
 
 
 def _demo(values: flags.FlagValues, positional: list[str]) -> int:
