@@ -17,12 +17,12 @@ def in_fresh_process(function, *arguments):
 
 
 def train_and_evaluate(recipe: str, overrides: dict) -> dict:
-    """Trains a run, evaluates its last weights and its best.
+    """Trains a run and evaluates its final weights.
 
     Returns:
-        evaluation.json's content for the best weights; final_accuracy, that of the last; of the
-        training: minutes (data sets opened, compilation and validation included), epochs, clips an
-        epoch, and epoch_s, the seconds of each epoch with its validation.
+        evaluation.json's content; of the training: minutes (data sets opened, compilation and
+        validation included), epochs, clips an epoch, and epoch_s, the seconds of each epoch
+        without its validation.
     """
     from r21d_keras.training.callbacks import read_history
     from r21d_keras.training.datasets import load_dataset
@@ -37,7 +37,6 @@ def train_and_evaluate(recipe: str, overrides: dict) -> dict:
     minutes = (time.monotonic() - start) / 60
     rows = read_history(pathlib.Path(config.model_dir) / "history.csv")
     return {
-        "final_accuracy": evaluate(config.model_dir, weights="final")["accuracy"],
         **evaluate(config.model_dir),
         "minutes": minutes,
         "clips": clips_in_epoch(load_dataset(config, "train"), config),
@@ -47,5 +46,5 @@ def train_and_evaluate(recipe: str, overrides: dict) -> dict:
 
 
 def typical_epoch_s(result: dict) -> float:
-    """Seconds of an epoch with its validation, without the first, in which TensorFlow compiles."""
+    """Seconds of an epoch, the first left out, in which TensorFlow compiles."""
     return statistics.median(result["epoch_s"][1:] or result["epoch_s"])
