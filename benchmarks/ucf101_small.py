@@ -129,7 +129,8 @@ def _line(row: dict) -> str:
     accuracy = row["accuracy"]
     return (
         f"| {row['variant']} | {row['seed']} | {accuracy['video@1']:.1%} | "
-        f"{accuracy['clip@1']:.1%} | {row['epochs']} | {row['minutes']:.1f} | {row['clips_per_s']:.1f} |"
+        f"{accuracy['clip@1']:.1%} | {row['epochs']} | {row['minutes']:.1f} | "
+        f"{row['clips_per_s']:.1f} |"
     )
 
 
