@@ -28,10 +28,9 @@ else:
         return K.reshape(x, K.stack([K.cast(d, "int32") for d in new_shape]))
 
     def pad(x, pad_width):
-        """Zeros around `x`; only what video needs: none around batch and channels."""
-        if len(pad_width) == 5:
-            return K.spatial_3d_padding(x, tuple(map(tuple, pad_width[1:-1])))
-        return K.spatial_2d_padding(x, tuple(map(tuple, pad_width[1:-1])))
+        """Zeros around clips `x` (B, T, H, W, C), in time and space alone."""
+        _, *inner, _ = map(tuple, pad_width)
+        return K.spatial_3d_padding(x, tuple(inner), "channels_last")
 
     def conv(x, kernel, strides=1, padding="valid"):
         """2-D or 3-D convolution, channels last."""
