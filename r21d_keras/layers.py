@@ -67,10 +67,7 @@ class FoldedConv3D(keras.layers.Conv3D):
 
     def compute_output_shape(self, input_shape):
         """(B, T', H', W', filters) for clips of `input_shape`."""
-        batch, *sizes, _ = input_shape
-        axes = zip(sizes, self.pads, self.kernel_size, self.strides, strict=True)
-        sizes = [None if n is None else (n + 2 * p - k) // s + 1 for n, p, k, s in axes]
-        return (batch, *sizes, self.filters)
+        return _output_shape(input_shape, self.filters, self.pads, self.kernel_size, self.strides)
 
     def get_config(self):
         """Arguments that make this layer again."""
@@ -163,10 +160,8 @@ class Conv2Plus1D(keras.layers.Layer):
 
     def compute_output_shape(self, input_shape):
         """(B, T', H', W', filters) for clips of `input_shape`."""
-        batch, *sizes, _ = input_shape
-        axes = zip(sizes, self.kernel_size, self.strides, strict=True)
-        sizes = [None if n is None else (n + 2 * (k // 2) - k) // s + 1 for n, k, s in axes]
-        return (batch, *sizes, self.filters)
+        pads = _pads("symmetric", self.kernel_size)
+        return _output_shape(input_shape, self.filters, pads, self.kernel_size, self.strides)
 
     def get_config(self):
         """Arguments that make this layer again."""
@@ -175,6 +170,13 @@ class Conv2Plus1D(keras.layers.Layer):
             "compute",
         )  # fmt: skip
         return {**super().get_config(), **{name: getattr(self, name) for name in names}}
+
+
+def _output_shape(input_shape, filters, pads, kernel_size, strides) -> tuple:
+    batch, *sizes, _ = input_shape
+    axes = zip(sizes, pads, kernel_size, strides, strict=True)
+    sizes = [None if n is None else (n + 2 * p - k) // s + 1 for n, p, k, s in axes]
+    return (batch, *sizes, filters)
 
 
 def _triple(value) -> tuple[int, int, int]:
