@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import sys
 
 import numpy as np
 import pytest
@@ -9,6 +10,18 @@ import pytest
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 NUM_CPUS = 2  # logical devices, for strategies with two replicas
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+SMALL_RUN = {  # over the recipe "demo"
+    "dataset": "folder",
+    "width_multiplier": 0.125,
+    "clip_frames": 4,
+    "resize_height": 36,
+    "resize_width": 40,
+    "epochs": 2,
+    "clips_per_epoch": 4,
+    "global_batch_size": 4,
+    "num_cpu_replicas": 1,
+}
 
 
 def pytest_configure(config):
@@ -53,6 +66,14 @@ def cache_home(tmp_path_factory) -> pathlib.Path:
     return home
 
 
+@pytest.fixture(scope="module", autouse=True)
+def forget_models():
+    """Frees what Keras keeps of a test file's models: hundreds of them fill several GB."""
+    yield
+    if "keras" in sys.modules:
+        sys.modules["keras"].backend.clear_session()
+
+
 @pytest.fixture(scope="session")
 def tiny_videos(tmp_path_factory) -> pathlib.Path:
     """A folder of class folders, `bright` and `dark`, each with 5 videos of 12 frames, 64x48."""
@@ -91,12 +112,8 @@ def tiny_run(tmp_path_factory, motion_videos):
     def write(classes=all_classes, **options):
         folder = model_dir.ModelDir(tmp_path_factory.mktemp("run"))
         options = {
-            "dataset": "folder",
+            **SMALL_RUN,
             "videos": str(motion_videos),
-            "width_multiplier": 0.125,
-            "clip_frames": 4,
-            "resize_height": 36,
-            "resize_width": 40,
             "eval_clips": 2,
             "model_dir": str(folder.root),
             **options,
@@ -112,6 +129,20 @@ def tiny_run(tmp_path_factory, motion_videos):
         return folder.root
 
     return write
+
+
+@pytest.fixture
+def make_config(request, tmp_path, tiny_videos):
+    """A function that configures a small run on `tiny_videos`; OPTIONS of a test file go first."""
+    from r21d_keras.training.recipes import resolve
+
+    options_of_file = getattr(request.module, "OPTIONS", {})
+
+    def make(name="run", **options):
+        places = {"videos": str(tiny_videos), "model_dir": str(tmp_path / name)}
+        return resolve("demo", overrides={**SMALL_RUN, **options_of_file, **places, **options})
+
+    return make
 
 
 @pytest.fixture(scope="session")

@@ -158,17 +158,22 @@ def test_a_configuration_that_is_no_object_is_refused(text):
 
 
 @pytest.mark.parametrize("command", ["train", "evaluate", "export", "predict", "demo"])
-def test_another_backend_is_refused_before_it_is_imported(command):
+@pytest.mark.parametrize("by", ["variable", "file"])
+def test_another_backend_is_refused_before_it_is_imported(command, by, tmp_path):
+    (tmp_path / "keras.json").write_text('{"backend": "jax"}', "utf-8")
+    asked = {"KERAS_BACKEND": "jax"} if by == "variable" else {"KERAS_HOME": str(tmp_path)}
+    environ = {name: value for name, value in os.environ.items() if name != "KERAS_BACKEND"}
     done = subprocess.run(
         [sys.executable, "-m", "r21d_keras.training.cli", command, "--verbosity=0"]
         + {"demo": ["--out=x"], "train": ["--model_dir=x"]}.get(command, []),
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "KERAS_BACKEND": "jax"},
+        env={**environ, "PYTHONPATH": os.pathsep.join(sys.path), **asked},
         capture_output=True,
         text=True,
         timeout=60,
     )
     assert done.returncode and done.stderr.count("\n") == 1
-    assert "KERAS_BACKEND=jax" in done.stderr and "need KERAS_BACKEND=tensorflow" in done.stderr
+    named = {"variable": "KERAS_BACKEND=jax", "file": str(tmp_path / "keras.json")}[by]
+    assert named in done.stderr and "need KERAS_BACKEND=tensorflow" in done.stderr
 
 
 def test_an_absent_file_is_named(tmp_path):

@@ -16,22 +16,10 @@ from r21d_keras.training.callbacks import HistoryFile, Progress
 from r21d_keras.training.config import ConfigError
 from r21d_keras.training.datasets import VideoSet
 from r21d_keras.training.model_dir import ModelDir, load_run, partial_name
-from r21d_keras.training.recipes import resolve
 from r21d_keras.training.resume import check_data, check_resumable, describe_data
 from r21d_keras.training.run_lock import LOCK, sole_writer
 from r21d_keras.training.train import train
 
-OPTIONS = {
-    "dataset": "folder",
-    "width_multiplier": 0.125,
-    "clip_frames": 4,
-    "resize_height": 36,
-    "resize_width": 40,
-    "epochs": 2,
-    "num_cpu_replicas": 1,
-    "clips_per_epoch": 4,
-    "global_batch_size": 4,
-}
 HOLD = """
 import pathlib, sys, time
 from r21d_keras.training.run_lock import sole_writer
@@ -39,15 +27,6 @@ with sole_writer(pathlib.Path(sys.argv[1])):
     print("held", flush=True)
     time.sleep(60)
 """
-
-
-@pytest.fixture
-def make_config(tmp_path, tiny_videos):
-    def make(name="run", **options):
-        places = {"videos": str(tiny_videos), "model_dir": str(tmp_path / name)}
-        return resolve("demo", overrides={**OPTIONS, **places, **options})
-
-    return make
 
 
 @pytest.fixture

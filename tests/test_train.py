@@ -16,24 +16,12 @@ import tensorflow as tf
 from r21d_keras.training.config import ConfigError, to_json
 from r21d_keras.training.loop import DivergedError
 from r21d_keras.training.model_dir import build_model, load_run, save_weights
-from r21d_keras.training.recipes import resolve
 from r21d_keras.training.start import check_weights, freeze, load_start
 from r21d_keras.training.train import train
 from r21d_keras.training.video import VideoError
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-OPTIONS = {
-    "dataset": "folder",
-    "width_multiplier": 0.125,
-    "clip_frames": 4,
-    "resize_height": 36,
-    "resize_width": 40,
-    "epochs": 3,
-    "clips_per_epoch": 11,
-    "global_batch_size": 4,
-    "num_cpu_replicas": 1,
-    "steps_per_call": 2,
-}
+OPTIONS = {"epochs": 3, "clips_per_epoch": 11, "steps_per_call": 2}  # of make_config
 
 # Trains the configuration in argv[1]; dies in the middle of the epoch argv[2], counted from 0.
 SCRIPT = """
@@ -52,15 +40,6 @@ class Kill(keras.callbacks.Callback):
 
 train(from_json(pathlib.Path(sys.argv[1]).read_text("utf-8")), [Kill()])
 """
-
-
-@pytest.fixture
-def make_config(tmp_path, tiny_videos):
-    def make(name="run", **options):
-        places = {"videos": str(tiny_videos), "model_dir": str(tmp_path / name)}
-        return resolve("demo", overrides={**OPTIONS, **places, **options})
-
-    return make
 
 
 def history(config):

@@ -7,13 +7,14 @@ import dataclasses
 import difflib
 import json
 import math
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from r21d_keras import get_variant
 from r21d_keras.variants import get_convention
 from r21d_keras.zoo.preprocessing import KINETICS, Preprocessing
+
+from .backend import asked_backend
 
 # "best" by accuracy on the test videos, which flatters it there: what is reported is "final".
 WEIGHTS = ("final", "best")
@@ -25,10 +26,11 @@ class ConfigError(ValueError):
 
 
 # Here, because every command reads this module before it imports keras, and so the backend.
-if os.environ.get("KERAS_BACKEND", "tensorflow") != "tensorflow":
+_BACKEND, _ASKED_BY = asked_backend()
+if _BACKEND != "tensorflow":
     raise ConfigError(
-        f"KERAS_BACKEND={os.environ['KERAS_BACKEND']}: training, evaluation, export and prediction "
-        "need KERAS_BACKEND=tensorflow; the networks alone run on any backend."
+        f"{_ASKED_BY}: training, evaluation, export and prediction need KERAS_BACKEND=tensorflow; "
+        "the networks alone run on any backend."
     )
 
 

@@ -12,7 +12,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from r21d_keras import VideoResNet, __version__, get_variant
+from r21d_keras import __version__
 from r21d_keras.zoo.preprocessing import Preprocessing
 
 from .config import WEIGHTS, ConfigError, TrainConfig
@@ -51,13 +51,13 @@ def export(model_dir: str | os.PathLike, out: str | os.PathLike, weights: str = 
             f"{out} exists already and is not overwritten. Expected a new folder; choose the next "
             "version number, or remove it."
         )
-    config, classes, model = load_run(model_dir, weights)
+    config, classes, model = load_run(model_dir, weights, any_length=True)
     if not all(np.isfinite(weight).all() for weight in model.get_weights()):
         raise ConfigError(
             f"{model_dir}: the {weights} weights are not all finite; that network answers nothing. "
             "Train it again, with a smaller --base_learning_rate."
         )
-    archive = _archive(_any_length(config, model), config, classes)
+    archive = _archive(model, config, classes)
     out.parent.mkdir(parents=True, exist_ok=True)
     unfinished = out.with_name(f".{out.name}.{os.getpid()}.part")
     try:
@@ -108,23 +108,6 @@ def _prepare(clips: tf.Tensor, numbers: Preprocessing) -> tf.Tensor:
     top, left = ((side - size) // 2 for side in numbers.resize)
     frames = frames[:, top : top + size, left : left + size]  # (B*T, S, S, 3)
     return tf.reshape(normalise(frames, numbers), (batch, length, size, size, 3))
-
-
-def _any_length(config: TrainConfig, model: keras.Model) -> keras.Model:
-    """The same network for clips of any length, where its first convolution allows it."""
-    if get_variant(config.variant).kinds[0] == "clip":
-        return model
-    twin = VideoResNet(
-        config.variant,
-        num_classes=model.output_shape[-1],
-        input_shape=(None, *config.clip_shape[1:]),
-        classifier_activation="softmax",
-        convention=config.convention,
-        width_multiplier=config.width_multiplier,
-        compute=config.compute,
-    )
-    twin.set_weights(model.get_weights())
-    return twin
 
 
 def _write_extra(folder: Path, config: TrainConfig, classes: tuple[str, ...]) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import keras
 
-from r21d_keras import VideoResNet
+from r21d_keras import VideoResNet, get_variant
 
 from .config import WEIGHTS, ConfigError, TrainConfig, from_json, to_json
 
@@ -111,13 +111,15 @@ def build_model(config: TrainConfig, num_classes: int | None) -> keras.Model:
 
 
 def load_run(
-    model_dir: str | os.PathLike, which: str = WEIGHTS[0]
+    model_dir: str | os.PathLike, which: str = WEIGHTS[0], any_length: bool = False
 ) -> tuple[TrainConfig, tuple[str, ...], keras.Model]:
     """Configuration, class names and trained network of a run.
 
     Args:
         model_dir: the folder of a run.
         which: one of WEIGHTS.
+        any_length: let the network take clips of any length, where its first convolution allows
+            it: everywhere but in the r2d family.
 
     Returns:
         The network takes float32 clips (B, T, S, S, 3) and gives probabilities (B, N), float32,
@@ -134,7 +136,7 @@ def load_run(
             f"{path} does not exist; the run has not come so far. Start `r21d train` again with "
             f"--model_dir={folder.root}, which continues it."
         )
-    model = _network(config, len(classes), "softmax")
+    model = _network(config, len(classes), "softmax", any_length)
     model.load_weights(str(path))
     return config, classes, model
 
@@ -158,12 +160,17 @@ def partial_name(path: pathlib.Path) -> pathlib.Path:
     return path.with_name(f".partial.{os.getpid()}.{path.name}")
 
 
-def _network(config: TrainConfig, num_classes: int | None, activation: str | None) -> keras.Model:
+def _network(
+    config: TrainConfig, num_classes: int | None, activation: str | None, any_length: bool = False
+) -> keras.Model:
+    frames, *frame = config.clip_shape
+    if any_length and get_variant(config.variant).kinds[0] != "clip":
+        frames = None
     return VideoResNet(
         config.variant,
         num_classes=num_classes or 1,
         include_top=num_classes is not None,
-        input_shape=config.clip_shape,
+        input_shape=(frames, *frame),
         classifier_activation=activation,
         convention=config.convention,
         width_multiplier=config.width_multiplier,
