@@ -1,13 +1,13 @@
 """The video ResNets of arXiv:1711.11248 as plain functional Keras models."""
 
 import math
-import operator
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import keras
 
 from . import _keras
+from .heads import add_head, check_head
 from .layers import BN_MOMENTUM, Conv2Plus1D, FoldedConv3D, msra
 from .variants import Convention, get_convention, get_variant, mid_channels
 
@@ -66,7 +66,7 @@ def VideoResNet(
     """
     spec = get_variant(variant)
     shape = _check_input_shape(spec, input_shape)
-    num_classes = _check_head(num_classes, include_top, pooling, dropout)
+    num_classes = check_head(num_classes, include_top, pooling, dropout)
     if not 0 < width_multiplier < math.inf:
         raise ValueError(f"width_multiplier={width_multiplier!r}: expected a number above 0.")
     build = _Builder(get_convention(convention), width_multiplier, sync_bn, compute)
@@ -74,20 +74,8 @@ def VideoResNet(
     x = build.stem(inputs, spec.kinds[0])  # (B, T, H/2, W/2, 64), T = 1 for R2D
     for stage in range(4):  # (B, T', H/2**(stage+1), W/2**(stage+1), 64 * 2**stage * expansion)
         x = build.stage(x, spec, stage)
-    if include_top:
-        x = keras.layers.GlobalAveragePooling3D("channels_last", name="avgpool")(x)  # (B, C)
-        if dropout:
-            x = keras.layers.Dropout(dropout, name="dropout")(x)
-        x = _classifier(num_classes, classifier_activation)(x)
-    elif pooling:
-        x = POOLING[pooling]("channels_last", name=f"{pooling}pool")(x)
+    x = add_head(x, include_top, pooling, num_classes, classifier_activation, dropout)
     return keras.Model(inputs, x, name=name or variant)
-
-
-POOLING = {
-    "avg": keras.layers.GlobalAveragePooling3D,
-    "max": keras.layers.GlobalMaxPooling3D,
-}
 
 
 @dataclass(frozen=True)
@@ -203,18 +191,6 @@ def _relu(x, name):
     return keras.layers.ReLU(name=_keras.layer_name(name))(x)
 
 
-def _classifier(num_classes, activation):
-    # torchvision video/resnet.py: weights N(0, 0.01), biases 0. float32 under mixed precision, so
-    # that probabilities sum to one.
-    return keras.layers.Dense(
-        num_classes,
-        activation=activation,
-        kernel_initializer=keras.initializers.RandomNormal(stddev=0.01),
-        dtype="float32",
-        name="fc",
-    )
-
-
 def _check_input_shape(spec, input_shape):
     shape = tuple(input_shape) if isinstance(input_shape, Sequence) else ()
     if (
@@ -232,19 +208,3 @@ def _check_input_shape(spec, input_shape):
             f"first convolution; got input_shape={input_shape!r}. Give the number of frames."
         )
     return shape
-
-
-def _check_head(num_classes, include_top, pooling, dropout) -> int:
-    if not hasattr(num_classes, "__index__") or num_classes < 1:  # numpy's integers are ints too
-        raise ValueError(f"num_classes={num_classes!r}: expected a positive int.")
-    if pooling is not None and pooling not in POOLING:
-        raise ValueError(f"pooling={pooling!r}: expected None, {', '.join(POOLING)}.")
-    if not 0 <= dropout < 1:
-        raise ValueError(f"dropout={dropout!r}: expected a share from 0 to below 1.")
-    if include_top and pooling:
-        raise ValueError(
-            f"pooling={pooling!r} is for include_top=False: the top always averages. Leave it out."
-        )
-    if dropout and not include_top:
-        raise ValueError(f"dropout={dropout!r} is part of the top. Leave it out, or keep the top.")
-    return operator.index(num_classes)
