@@ -45,7 +45,9 @@ def test_commands_and_flags_exist():
     for line in "\n".join(blocks("sh")).replace("\\\n", " ").splitlines():
         if not line.startswith("r21d "):
             continue
-        name, *arguments = line.split("#")[0].split()[1:]
+        words = line.split("#")[0].split()[1:]
+        name = next(name for name in (" ".join(words[:2]), words[0]) if name in COMMANDS)
+        arguments = words[len(name.split()) :]
         values = flags.FlagValues()
         COMMANDS[name].define(values)
         values([name, *arguments])

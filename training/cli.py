@@ -16,7 +16,8 @@ from absl import flags
 
 from r21d_keras import __version__
 
-from .commands import COMMANDS, DONE, FAILED, INTERRUPTED, USAGE, UsageError
+from .command import DONE, FAILED, INTERRUPTED, USAGE, UsageError
+from .commands import COMMANDS
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -68,10 +69,23 @@ def _answer(arguments: list[str]) -> int:
     if name == "--version":
         print(f"r21d_keras {__version__}")
         return DONE
-    if name not in COMMANDS:
-        known = ", ".join(COMMANDS)
-        return _fail("r21d", f"unknown command {name!r}.{_nearest(name, COMMANDS)} Known: {known}.")
-    return _run(name, rest)
+    if rest and f"{name} {rest[0]}" in COMMANDS:  # a command of two words, as `zoo list`
+        name, *rest = f"{name} {rest[0]}", *rest[1:]
+    if name in COMMANDS:
+        return _run(name, rest)
+    group = [known for known in COMMANDS if known.startswith(f"{name} ")]
+    if not group:
+        return _unknown("r21d", name, COMMANDS)
+    if rest and not rest[0].startswith("-"):
+        return _unknown(f"r21d {name}", rest[0], [known.split()[1] for known in group])
+    print(_overview(group), file=sys.stdout if rest else sys.stderr)
+    return DONE if {"--help", "-h"} & set(rest) else USAGE
+
+
+def _unknown(who: str, name: str, known) -> int:
+    return _fail(
+        who, f"unknown command {name!r}.{_nearest(name, known)} Known: {', '.join(known)}."
+    )
 
 
 def _run(name: str, arguments: list[str]) -> int:
@@ -177,8 +191,9 @@ def _fold(error: Exception) -> str:
     return " ".join(str(error).split())
 
 
-def _overview() -> str:
-    lines = [f"  {name:<9} {command.summary}" for name, command in COMMANDS.items()]
+def _overview(names=tuple(COMMANDS)) -> str:
+    width = max(map(len, names))
+    lines = [f"  {name:<{width}} {COMMANDS[name].summary}" for name in names]
     return "\n".join(
         [
             "usage: r21d COMMAND [--flag=value ...]",

@@ -3,34 +3,10 @@
 Each imports what it needs when it runs, so that `r21d --help` answers at once.
 """
 
-import os
-import sys
-import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
-
 from absl import flags
 
-DONE, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130  # 130: 128 + SIGINT, as shells have it
-
-
-class UsageError(Exception):
-    """A command line that cannot be understood; the message says what was expected."""
-
-
-@dataclass(frozen=True)
-class Command:
-    """One row of the command table.
-
-    summary: one line of help. usage: what follows the command's name. define: defines its flags.
-    run: does it, given the parsed flags and the arguments that are no flags; returns an exit code.
-    """
-
-    summary: str
-    usage: str
-    define: Callable[[flags.FlagValues], None]
-    run: Callable[[flags.FlagValues, list[str]], int]
+from .command import DONE, FAILED, Command, UsageError, no_more, required, starting_quietly
+from .zoo_commands import ZOO_COMMANDS
 
 
 def _define_train(values: flags.FlagValues) -> None:
@@ -43,14 +19,14 @@ def _train(values: flags.FlagValues, positional: list[str]) -> int:
     from .config import ConfigError
     from .recipes import given_flags, resolve
 
-    _no_more(positional)
+    no_more(positional)
     try:
         config = resolve(values["recipe"].value, values["config_file"].value, given_flags(values))
     except ConfigError as error:  # found before any work: as much the command line as a wrong flag
         raise UsageError(str(error)) from None
     if not config.model_dir:
         raise UsageError("--model_dir is missing: the folder in which the run is kept.")
-    with _starting_quietly():
+    with starting_quietly():
         from .train import train
 
     train(config)
@@ -76,9 +52,9 @@ def _define_evaluate(values: flags.FlagValues) -> None:
 
 
 def _evaluate(values: flags.FlagValues, positional: list[str]) -> int:
-    _no_more(positional)
-    model_dir = _required(values, "model_dir", "the folder of a run of `r21d train`")
-    with _starting_quietly():
+    no_more(positional)
+    model_dir = required(values, "model_dir", "the folder of a run of `r21d train`")
+    with starting_quietly():
         from .evaluate import evaluate, summary
 
     places = {name: values[name].value for name in ("videos", "splits", "manifest")}
@@ -101,10 +77,10 @@ def _define_export(values: flags.FlagValues) -> None:
 
 
 def _export(values: flags.FlagValues, positional: list[str]) -> int:
-    _no_more(positional)
-    model_dir = _required(values, "model_dir", "the folder of a run of `r21d train`")
-    out = _required(values, "out", "the folder to make, for example DIR/1")
-    with _starting_quietly():
+    no_more(positional)
+    model_dir = required(values, "model_dir", "the folder of a run of `r21d train`")
+    out = required(values, "out", "the folder to make, for example DIR/1")
+    with starting_quietly():
         from .export import export
 
     export(model_dir, out, values["weights"].value)
@@ -127,10 +103,10 @@ def _define_predict(values: flags.FlagValues) -> None:
 
 
 def _predict(values: flags.FlagValues, positional: list[str]) -> int:
-    model = _required(values, "model", "a run's --model_dir, or a SavedModel of `r21d export`")
+    model = required(values, "model", "a run's --model_dir, or a SavedModel of `r21d export`")
     if not positional:
         raise UsageError("no video given; expected r21d predict --model=DIR VIDEO...")
-    with _starting_quietly():
+    with starting_quietly():
         from .predict import predict_and_print
 
     failed = predict_and_print(
@@ -157,38 +133,13 @@ def _define_demo(values: flags.FlagValues) -> None:
 
 
 def _demo(values: flags.FlagValues, positional: list[str]) -> int:
-    _no_more(positional)
-    out = _required(values, "out", "the folder for all that the demo makes")
-    with _starting_quietly():
+    no_more(positional)
+    out = required(values, "out", "the folder for all that the demo makes")
+    with starting_quietly():
         from .demo import demo
 
     demo(out, {"seed": values["seed"].value})
     return DONE
-
-
-@contextmanager
-def _starting_quietly() -> Iterator[None]:
-    """Keeps what TensorFlow writes while it is imported off the terminal, unless that fails.
-
-    TF_CPP_MIN_LOG_LEVEL does most of it, but TensorFlow 2.21 writes oneDNN's notice before its log
-    is set up. TF_CPP_MIN_LOG_LEVEL=0 in the environment shows all.
-    """
-    if os.environ.get("TF_CPP_MIN_LOG_LEVEL") == "0":
-        yield
-        return
-    sys.stderr.flush()
-    terminal = os.dup(2)
-    with tempfile.TemporaryFile() as held:
-        os.dup2(held.fileno(), 2)
-        try:
-            yield
-        except BaseException:
-            held.seek(0)
-            os.write(terminal, held.read())
-            raise
-        finally:
-            os.dup2(terminal, 2)
-            os.close(terminal)
 
 
 def _define_run(values: flags.FlagValues) -> None:
@@ -207,17 +158,6 @@ def _define_weights(values: flags.FlagValues) -> None:
         "accuracy there is flattered",
         flag_values=values,
     )
-
-
-def _required(values: flags.FlagValues, name: str, meaning: str) -> str:
-    if not values[name].value:
-        raise UsageError(f"--{name} is missing: {meaning}.")
-    return values[name].value
-
-
-def _no_more(positional: list[str]) -> None:
-    if positional:
-        raise UsageError(f"unexpected argument {positional[0]!r}; options look like --name=value.")
 
 
 COMMANDS = {
@@ -251,5 +191,6 @@ COMMANDS = {
         _define_predict,
         _predict,
     ),
+    **ZOO_COMMANDS,
 }
 """Commands by name, in the order of `r21d --help`."""
