@@ -136,6 +136,7 @@ def test_metadata_tells_a_reader_what_the_model_wants(exported):
         "frame_rate": 15.0,
         "resize": [36, 40],
         "crop_size": 32,
+        "scale": 255.0,
         "mean": list(config.mean),
         "std": list(config.std),
     }

@@ -157,8 +157,8 @@ def test_clips(
 
 
 def normalise(clips: tf.Tensor, preprocessing: Preprocessing) -> tf.Tensor:
-    """uint8 RGB (..., 3) to float32: divided by 255, less the mean, over the standard deviation."""
-    scaled = tf.cast(clips, tf.float32) / 255.0
+    """uint8 RGB (..., 3) to float32: divided by the scale, less the mean, over the deviation."""
+    scaled = tf.cast(clips, tf.float32) / preprocessing.scale
     return (scaled - tf.constant(preprocessing.mean)) / tf.constant(preprocessing.std)
 
 
