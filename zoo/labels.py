@@ -34,7 +34,7 @@ def decode_predictions(probabilities, top: int = 5, weights=None) -> list[list[t
     """What a network says of each clip, in words.
 
     >>> decode_predictions(model.predict(clips), top=2, weights=row)[0]
-    [(134, 'flipping pancake', 0.92), (72, 'cooking on campfire', 0.03)]
+    [(129, 'flipping pancake', 0.92), (72, 'cooking on campfire', 0.03)]
 
     Args:
         probabilities: outputs (N, classes) of a network.
