@@ -152,16 +152,7 @@ def test_the_figures_that_vmz_publishes(family):
 
 
 def test_files_of_the_same_training_have_the_same_facts():
-    differing = {
-        "tag",
-        "naming",
-        "url",
-        "file_name",
-        "file_hash",
-        "page",
-        "license_note",
-        "protocol",
-    }
+    of_the_file = {"tag", "naming", "url", "file_name", "file_hash", "page", "license_note"}
     copies = [row for row in WEIGHTS if row.tag.endswith("_vmz")]
     assert len(copies) == 4
     for copy in copies:
