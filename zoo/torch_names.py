@@ -3,13 +3,18 @@
 The networks' layers carry PyTorch's module paths, so the map is: layer name plus parameter name.
 """
 
+from collections.abc import Callable
+
 import keras
 import numpy as np
 
 from r21d_keras.walk import leaf_layers
 
+from .errors import CheckpointError
+
 # torch (filters, channels, t, h, w) -> Keras (t, h, w, channels, filters).
 CONV_AXES = (2, 3, 4, 1, 0)
+NOT_A_WEIGHT = "num_batches_tracked"  # torch.nn.BatchNorm3d: how often its statistics were updated
 
 
 def torch_state(model) -> dict:
@@ -46,27 +51,80 @@ def load_torch_state(model, arrays) -> None:
     all fits.
 
     Raises:
-        ValueError: if a key is missing or left over, or a shape differs; the message lists them.
+        CheckpointError: if a key is missing or left over, or a shape differs; the message lists
+            them.
     """
+    for weight, array in _fitted(model, arrays).values():
+        weight.assign(array)
+
+
+def differing(model, arrays) -> list[str]:
+    """Keys whose weight in `model` is not, bit for bit, the array of the state dict.
+
+    Raises:
+        CheckpointError: as `load_torch_state`.
+    """
+    return [
+        key
+        for key, (weight, array) in _fitted(model, arrays).items()
+        if not _same_bits(weight.numpy(), array)
+    ]
+
+
+def renamed(arrays: dict, rename: Callable[[str], str | None]) -> dict:
+    """The same arrays, each under `rename(key)`.
+
+    Raises:
+        CheckpointError: for keys that `rename` gives None, and for two that it gives one name.
+    """
+    sources, unknown = {}, []
+    for key in arrays:
+        name = rename(key)
+        if name is None:
+            unknown.append(key)
+        elif name in sources:
+            raise CheckpointError(
+                f"{sources[name]} and {key} are both {name}; expected one of them. Take the other "
+                "out."
+            )
+        else:
+            sources[name] = key
+    if unknown:
+        raise CheckpointError(
+            f"{len(unknown)} of {len(arrays)} arrays belong to no layer of these networks: "
+            f"{', '.join(sorted(unknown)[:5])}{' ...' if len(unknown) > 5 else ''}. Expected every "
+            "array to be a weight; take those out that are none."
+        )
+    return {name: arrays[key] for name, key in sources.items()}
+
+
+def _fitted(model, arrays) -> dict:
+    """torch key -> (Keras weight, view of the array in Keras' layout), all shapes compared."""
     state = torch_state(model)
-    arrays = {k: np.asarray(a) for k, a in arrays.items() if not k.endswith("num_batches_tracked")}
+    arrays = {k: np.asarray(a) for k, a in arrays.items() if not k.endswith(NOT_A_WEIGHT)}
     missing, extra = sorted(set(state) - set(arrays)), sorted(set(arrays) - set(state))
     if missing or extra:
-        raise ValueError(
+        raise CheckpointError(
             f"State dict does not fit {model.name}: {len(missing)} keys missing "
             f"({', '.join(missing[:3])} ...), {len(extra)} left over ({', '.join(extra[:3])} ...). "
             "Check variant and convention."
         )
-    laid_out = {key: to_keras(arrays[key]) for key, (_, to_keras) in state.items()}
-    for key, (weight, _) in state.items():
-        if tuple(weight.shape) != laid_out[key].shape:
-            raise ValueError(
-                f"{key}: {laid_out[key].shape} in the state dict, {tuple(weight.shape)} expected "
+    fitted = {key: (weight, to_keras(arrays[key])) for key, (weight, to_keras) in state.items()}
+    for key, (weight, array) in fitted.items():
+        if tuple(weight.shape) != array.shape:
+            raise CheckpointError(
+                f"{key}: {array.shape} in the state dict, {tuple(weight.shape)} expected "
                 f"by {model.name} (Keras layout). Check variant, convention and num_classes."
             )
-    for key, (weight, _) in state.items():
-        weight.assign(laid_out[key])
+    return fitted
 
 
 def _conv_layout(array):
-    return np.transpose(array, CONV_AXES)
+    # Arrays of another rank keep their shape, for the comparison above to name it.
+    return np.transpose(array, CONV_AXES) if array.ndim == len(CONV_AXES) else array
+
+
+def _same_bits(weight, array) -> bool:
+    return weight.dtype == array.dtype and np.array_equal(
+        weight.view(np.uint32), array.view(np.uint32)
+    )
