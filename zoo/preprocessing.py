@@ -161,6 +161,7 @@ def _line_of_pixels(length, resized, side):
             f"A crop of {side} pixels does not fit in frames resized to {resized}; crop less, or "
             "resize to more."
         )
+    # VMZ av_input_op.h. For odd remainders torchvision and GluonCV may start one pixel later.
     places = np.arange(side) + (resized - side) // 2
     places = np.clip((places + 0.5) * length / resized - 0.5, 0, length - 1)
     low = np.floor(places).astype(int)

@@ -7,7 +7,8 @@ from .published_zoo import NOTE, SCORED, SHORTER_SIDE
 CLIP_16 = (16, 112, 112, 3)
 
 # torchvision/models/video/resnet.py: input, addresses, and accuracies on videos. Accuracies on
-# single clips: the documentation of torchvision 0.13. The hashes begin as the names end.
+# single clips: the documentation of torchvision 0.13. SHA-256: torchvision gives the first 8
+# digits, in the names; users of the files have published all of them.
 TORCHVISION = (
     # variant, clip@1, video@1, video@5, num_params, macs, SHA-256
     ("r3d_18", 52.75, 63.200, 83.479, 33371472, 40696553472,
@@ -42,8 +43,8 @@ def _torchvision_row(variant, clip_top1, video_top1, video_top5, num_params, mac
     )
 
 
-# README.md and ig65m/models.py of moabitcoin/ig65m-pytorch: VMZ's files, converted. Digits in the
-# names: the beginning of the SHA-256, as torch.hub has it.
+# README.md and ig65m/models.py of moabitcoin/ig65m-pytorch: VMZ's files, converted. The digits in
+# the names begin their SHA-256: they were renamed so that torch.hub checks it (issue 12).
 MOABITCOIN = (
     # frames, classes, pretraining, video@1, video@5, num_params, macs, file name
     (8, 487, None, None, None, 63741806, 38089126912,
