@@ -3,8 +3,6 @@
 Written from the builders themselves, block by block, not from the tables of r21d_keras.zoo.
 """
 
-import pickle
-
 import numpy as np
 
 from tests.seeded import seeded_array
@@ -196,11 +194,3 @@ NAMED = {
     "gluoncv_v1": gluoncv_v1_state,
     "gluoncv_v2": gluoncv_v2_state,
 }
-
-
-def write_caffe2(path, blobs):
-    """The file that VMZ's c2/tools/minidb_to_pickle.py writes."""
-    # Blobs have memory of their own there; protocol 2 is Python 2's highest.
-    blobs = {name: np.ascontiguousarray(blob) for name, blob in blobs.items()}
-    path.write_bytes(pickle.dumps({"blobs": blobs}, protocol=2))
-    return path

@@ -25,7 +25,7 @@ def refuse_foreign(arrays: dict) -> None:
     for foreign in FOREIGN:
         if foreign.is_it(arrays):
             raise CheckpointError(
-                f"This is {foreign.name}, not a network of arXiv:1711.11248 as r21d_keras has it: "
+                f"This is {foreign.name}; expected a network of arXiv:1711.11248, which it is not: "
                 f"{foreign.reason} See zoo.list_weights() for checkpoints that fit."
             )
 

@@ -55,7 +55,8 @@ def load_torch_state(model, arrays) -> None:
             them.
     """
     for weight, array in _fitted(model, arrays).values():
-        weight.assign(array)
+        # A copy of its own: Keras' PyTorch backend warns of read-only memory.
+        weight.assign(np.array(array, order="C"))
 
 
 def differing(model, arrays) -> list[str]:
