@@ -1,0 +1,150 @@
+"""Networks to take features from: published, of a file, or of a run; and what they are shown."""
+
+import dataclasses
+import os
+import pathlib
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import keras
+from absl import logging
+
+from r21d_keras import VideoResNet, get_variant
+from r21d_keras.zoo.preprocessing import KINETICS, Preprocessing
+from r21d_keras.zoo.published import Weights
+from r21d_keras.zoo.sources import Source, find_source
+from r21d_keras.zoo.weights import get_weights, is_tag, list_weights
+from r21d_keras.zoo.weights_h5 import SUFFIX, load_h5, read_card
+
+from .config import WEIGHTS, ConfigError, validate
+from .feature_options import FeatureOptions
+from .model_dir import ModelDir, build_model
+
+CLIP_FRAMES = 16  # section 4.1 of the paper, for files that do not say
+
+
+@dataclass(frozen=True, kw_only=True)
+class FeatureSource:
+    """A network and how video becomes its input.
+
+    model: takes float32 clips (B, T, S, S, 3), gives logits where it has a classifier; its weights
+    are those of `name` once `load` was called.
+    """
+
+    name: str
+    model: keras.Model
+    load: Callable[[], None]
+    clip_frames: int
+    preprocessing: Preprocessing
+    short_video: str = "loop"
+
+
+def from_zoo(
+    variant: str, weights: str, options: FeatureOptions, convention: str | None = None
+) -> FeatureSource:
+    """The network of a published checkpoint or of a file; nothing is downloaded before `load`.
+
+    Args:
+        variant: name of the network.
+        weights: a tag of `zoo.list_weights(variant)`, or the path of a file. A file that is no
+            published one, nor converted from one, is taken to want clips of 16 frames with
+            Kinetics' numbers; the log says so.
+        options: which may change clip length, crop and frame rate.
+        convention: as for `zoo.r2plus1d_18`.
+
+    Raises:
+        ValueError: weights that are not known or do not fit, or do not take RGB video; a crop that
+            does not fit.
+        FileNotFoundError: no such file.
+    """
+    source = find_source(variant, weights, convention)
+    trained = source.clip or (None, None, None, 3)
+    if trained[3] != 3:
+        raise ValueError(
+            f"{source.name} takes clips of {trained[3]} channels"
+            f"{' (horizontal and vertical optical flow)' if trained[3] == 2 else ''}; videos have "
+            "3, RGB. Choose weights for RGB: `r21d zoo list` has them."
+        )
+    row = _published(variant, weights)
+    if row is None:
+        logging.info("%s: video is prepared as for Kinetics, by %s.", source.name, KINETICS)
+    numbers = _changed(row.preprocessing if row else KINETICS, options)
+    frames = options.clip_frames or trained[0] or (row.input_shape[0] if row else CLIP_FRAMES)
+    model = _network(variant, source, (frames, numbers.crop_size, numbers.crop_size, 3))
+    return FeatureSource(
+        name=source.name,
+        model=model,
+        load=lambda: source.load(model),
+        clip_frames=frames,
+        preprocessing=numbers,
+    )
+
+
+def from_run(
+    model_dir: str | os.PathLike, options: FeatureOptions, which: str = WEIGHTS[0]
+) -> FeatureSource:
+    """The network of a run in its folder `model_dir`; `which` is one of config.WEIGHTS.
+
+    Raises:
+        ConfigError: no run, one without these weights, or options that do not fit it.
+    """
+    folder = ModelDir(pathlib.Path(model_dir))
+    config, classes = folder.read_run()
+    path = folder.weights(which)
+    if not path.is_file():
+        raise ConfigError(f"{path} does not exist. Continue the run with `r21d train` first.")
+    asked = {name: getattr(options, name) for name in ("clip_frames", "crop_size", "frame_rate")}
+    changed = dataclasses.replace(config, **{name: v for name, v in asked.items() if v is not None})
+    validate(changed)
+    fixed = get_variant(config.variant).kinds[0] == "clip"
+    if fixed and changed.clip_frames != config.clip_frames:
+        raise ConfigError(
+            f"clip_frames={changed.clip_frames}: {config.variant} takes clips of the length that "
+            f"it was trained on, here {config.clip_frames}. Leave it out."
+        )
+    model = build_model(changed, len(classes))
+    return FeatureSource(
+        name=str(path),
+        model=model,
+        load=lambda: load_h5(model, path),
+        clip_frames=changed.clip_frames,
+        preprocessing=changed.preprocessing,
+        short_video=changed.short_video,
+    )
+
+
+def _published(variant: str, weights: str) -> Weights | None:
+    """The row that `weights`, known to `find_source`, names, or from whose file it comes."""
+    path = pathlib.Path(weights)
+    if is_tag(weights) or not path.is_file():
+        return get_weights(variant, weights)
+    card = read_card(path) if path.name.endswith(SUFFIX) else {}
+    original = card.get("source", path.name)
+    return next((row for row in list_weights() if row.file_name == original), None)
+
+
+def _network(variant: str, source: Source, shape: tuple[int, ...]) -> keras.Model:
+    """The network that `source` fits, with random weights yet."""
+    source.check_shape(variant, shape)
+    has_top = source.num_classes is not None
+    return VideoResNet(
+        variant,
+        num_classes=source.num_classes or 1,
+        input_shape=shape,
+        include_top=has_top,
+        pooling=None if has_top else "avg",
+        classifier_activation=None,
+        convention=source.convention,
+    )
+
+
+def _changed(numbers: Preprocessing, options: FeatureOptions) -> Preprocessing:
+    asked = {"crop_size": options.crop_size, "frame_rate": options.frame_rate}
+    numbers = dataclasses.replace(numbers, **{name: v for name, v in asked.items() if v})
+    smallest = numbers.resize if isinstance(numbers.resize, int) else min(numbers.resize)
+    if numbers.crop_size > smallest:
+        raise ValueError(
+            f"crop_size={numbers.crop_size} does not fit in frames that are resized to "
+            f"{numbers.resize}. Crop no more than {smallest}."
+        )
+    return numbers
