@@ -125,7 +125,9 @@ class Archive:
             raise CheckpointError(
                 "the beginning of a zip archive without its end: cut off. Get the file again."
             )
-        count, _, start = struct.unpack_from("<HLL", tail, end + 10)
+        count, _, start, comment = struct.unpack_from("<HLLH", tail, end + 10)
+        if end + END_SIZE + comment != len(tail):
+            raise CheckpointError("a zip archive that is cut off or damaged. Get the file again.")
         if end >= 20 and tail[end - 20 : end - 16] == b"PK\6\7":
             place = struct.unpack_from("<Q", tail, end - 12)[0]
             fields = struct.unpack("<4sQ2H2L4Q", self._data[place : place + 56])
