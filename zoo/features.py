@@ -37,22 +37,23 @@ def feature_extractor(model: keras.Model, layers: str | Sequence[str]) -> keras.
 
 
 def _find(model, name):
-    """The layer of this name, or the last one of the group of this name."""
+    """The last of the layers that are called so, or lie in the group that is."""
     wanted = _keras.layer_name(str(name))
     inside = _keras.layer_name(f"{name}.")
-    # Keras orders layers as data passes them: the last of a group is where its branches meet.
-    found = [layer for layer in model.layers if layer.name == wanted]
-    found = found or [layer for layer in model.layers if layer.name.startswith(inside)]
+    # Keras orders layers as data passes them: the last of a group is where its branches meet. The
+    # stem of R(2+1)D is both, a group and its first layer.
+    found = [
+        layer for layer in model.layers if layer.name == wanted or layer.name.startswith(inside)
+    ]
     if not found:
         raise ValueError(_unknown(model, name))
     return found[-1]
 
 
 def _unknown(model, name) -> str:
-    known = [layer.name for layer in model.layers]
-    groups = [_group(layer, depth) for layer in known for depth in (1, 2)]
-    candidates = list(dict.fromkeys(groups + known))
-    near = difflib.get_close_matches(_keras.layer_name(str(name)), candidates, n=4)
+    layers = [layer.name for layer in model.layers]
+    known = dict.fromkeys(_group(layer, depth) for layer in layers for depth in range(1, 6))
+    near = difflib.get_close_matches(_keras.layer_name(str(name)), known, n=4)
     hint = f"Near: {', '.join(near)}. " if near else ""
     return f"{model.name} has no layer {name!r}. {hint}{_overview(model)}"
 
