@@ -25,6 +25,7 @@ import av
 import numpy as np
 
 from r21d_keras.clips import frame_times
+from r21d_keras.zoo.cache import home
 
 from .draws import generator
 from .shapes import SIDE, Look, draw_frames, random_look
@@ -95,8 +96,7 @@ def held_out_videos() -> list[pathlib.Path]:
 
     They lie under R21D_HOME (default ~/.keras/r21d).
     """
-    home = pathlib.Path(os.environ.get("R21D_HOME") or pathlib.Path.home() / ".keras" / "r21d")
-    folder = home / "motion" / f"test-{VERSION}"
+    folder = home() / "motion" / f"test-{VERSION}"
     if folder.is_dir():
         return [folder / name for name in _names(VIDEOS_PER_CLASS)]
     return write_videos(folder, VIDEOS_PER_CLASS, TEST_SEED)

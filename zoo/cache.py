@@ -110,7 +110,7 @@ def _is_current(path: pathlib.Path, row: Weights) -> bool:
     if not path.is_file():
         return False
     try:
-        source = read_card(path).get("source_sha256", "")
+        source = str(read_card(path).get("source_sha256") or "")
     except CheckpointError:
         return False
     algorithm, digits = split_hash(row.file_hash)
@@ -205,6 +205,9 @@ def _convert(row: Weights, original: pathlib.Path, sha256: str, path: pathlib.Pa
 
     with explained(path, f"The original, {row.file_name} of {row.page}, is at {original}."):
         path.parent.mkdir(parents=True, exist_ok=True)
+        path.unlink(missing_ok=True)  # or a kill between card and weights would pair old and new
+        for left in path.parent.glob(f".partial.*.{row.name}.*"):  # by a killed process
+            left.unlink()
         try:
             card = convert_checkpoint(
                 original, path, variant=row.variant, convention=row.convention

@@ -120,9 +120,14 @@ def explained(path, hint: str) -> Iterator[None]:
         full = error.errno in _FULL
         remedy = "Make room there" if full else "Make that a folder that can be written to"
         raise DownloadError(
-            f"{path} cannot be made ({error.strerror or error}). {remedy}, or name another folder "
-            f"in R21D_HOME. {hint}"
+            f"{path} cannot be made ({_reason(error)}). {remedy}, or name another folder in "
+            f"R21D_HOME. {hint}"
         ) from error
+
+
+def _reason(error: OSError) -> str:
+    text = str(error.strerror or error)
+    return os.strerror(error.errno) if error.errno and "\n" in text else text  # HDF5's: long lists
 
 
 class _Again(Exception):

@@ -1,0 +1,266 @@
+"""Originals: got once, checked, mirrored. Their conversion is tests/test_cache_weights.py."""
+
+import hashlib
+import os
+import pathlib
+import random
+import re
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+from r21d_keras.zoo import cache
+from r21d_keras.zoo.download import Patience
+from r21d_keras.zoo.errors import CheckpointError, DownloadError
+from tests.cached_rows import row_of
+from tests.http_server import Answer, running
+
+BODY, OTHER = random.Random(0).randbytes(100_000), random.Random(1).randbytes(100_000)
+SHA256, SHA256_OTHER = (hashlib.sha256(body).hexdigest() for body in (BODY, OTHER))
+QUICK = Patience(tries=2, backoff_s=0.001)
+NAME = "net.pkl"
+
+
+@pytest.fixture
+def server(monkeypatch):
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    with running() as server:
+        yield server
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch):
+    monkeypatch.setenv("R21D_HOME", str(tmp_path / "home"))
+    for name in ("R21D_OFFLINE", "R21D_MIRROR"):
+        monkeypatch.delenv(name, raising=False)
+    return tmp_path / "home"
+
+
+@pytest.fixture
+def row(server):
+    """A row without a published hash, whose authors' server is `server`."""
+    return row_of(url=server.serve(NAME, BODY), file_name=NAME)
+
+
+@pytest.fixture
+def mirror(tmp_path, monkeypatch):
+    """A folder that is a mirror, and holds the file."""
+    folder = tmp_path / "mirror"
+    folder.mkdir()
+    (folder / NAME).write_bytes(BODY)
+    monkeypatch.setenv("R21D_MIRROR", str(folder))
+    return folder
+
+
+def get(row):
+    return cache.original_file(row, patience=QUICK)
+
+
+def assert_says(error, *parts):
+    for part in parts:
+        assert str(part) in str(error.value), (part, str(error.value))
+
+
+def test_home_is_r21d_home_else_in_keras_home(monkeypatch, tmp_path):
+    monkeypatch.setenv("R21D_HOME", "~/here")
+    assert cache.home() == pathlib.Path.home() / "here"
+    monkeypatch.setenv("R21D_HOME", "")
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    assert cache.home() == tmp_path / "r21d"
+    monkeypatch.delenv("KERAS_HOME")
+    assert cache.home() == pathlib.Path.home() / ".keras" / "r21d"
+
+
+def test_an_original_is_fetched_once_and_its_hash_kept(home, server, row):
+    path = get(row)
+    assert path == home / "downloads" / NAME and path.read_bytes() == BODY
+    assert get(row) == path and len(server.requests) == 1
+    assert path.with_name(f"{NAME}.sha256").read_text() == f"{SHA256}  {NAME}\n"
+
+
+def put_by_hand(home, body):
+    path = home / "downloads" / NAME
+    path.parent.mkdir(parents=True)
+    path.write_bytes(body)
+    return path
+
+
+@pytest.mark.parametrize("file_hash", [None, f"sha256:{SHA256}", f"sha256:{SHA256[:8]}"])
+def test_an_original_put_there_by_hand_is_used(home, server, file_hash, monkeypatch):
+    monkeypatch.setenv("R21D_OFFLINE", "1")
+    path = put_by_hand(home, BODY)
+    row = row_of(url=f"{server.url}/{NAME}", file_name=NAME, file_hash=file_hash)
+    assert get(row) == path and server.requests == []
+    assert SHA256 in path.with_name(f"{NAME}.sha256").read_text()
+
+
+def test_another_file_put_there_is_neither_used_nor_replaced(home, server):
+    path = put_by_hand(home, OTHER)
+    url = server.serve(NAME, BODY)
+    row = row_of(url=url, file_name=NAME, file_hash=f"sha256:{SHA256}")
+    for _ in range(2):
+        with pytest.raises(CheckpointError) as error:
+            get(row)
+        assert_says(error, SHA256, SHA256_OTHER, f"Delete {path}", row.page)
+        assert path.read_bytes() == OTHER and server.requests == []
+    path.unlink()
+    assert get(row).read_bytes() == BODY
+
+
+def test_the_first_file_seen_is_the_one_that_counts(home, server, row):
+    path, kept = get(row), home / "downloads" / f"{NAME}.sha256"
+    path.write_bytes(OTHER)  # it changes in the cache
+    with pytest.raises(CheckpointError) as error:
+        get(row)
+    assert_says(error, SHA256, SHA256_OTHER, f"Delete {path}", kept)
+    path.unlink()
+    server.serve(NAME, OTHER)  # it changes at its origin
+    with pytest.raises(CheckpointError) as error:
+        get(row)
+    assert_says(error, SHA256, SHA256_OTHER, "Nothing was kept", kept)
+    assert not path.exists() and SHA256 in kept.read_text()
+    kept.unlink()  # as the message says: the user trusts the new one
+    assert get(row).read_bytes() == OTHER and SHA256_OTHER in kept.read_text()
+
+
+def test_a_damaged_record_of_a_hash_is_said(home, row):
+    get(row)
+    kept = home / "downloads" / f"{NAME}.sha256"
+    kept.write_text("?")
+    with pytest.raises(CheckpointError, match=f"{kept} has lines .* Delete it"):
+        get(row)
+
+
+@pytest.mark.parametrize("value", ["1", "true", "YES"])
+def test_offline_says_which_file_to_put_where(home, server, row, monkeypatch, value):
+    monkeypatch.setenv("R21D_OFFLINE", value)
+    monkeypatch.setenv("R21D_MIRROR", server.url)
+    with pytest.raises(DownloadError) as error:
+        get(row)
+    path = home / "downloads" / NAME
+    assert_says(error, "R21D_OFFLINE", row.name, NAME, row.url, row.page, path)
+    assert server.requests == []
+
+
+@pytest.mark.parametrize("value", ["", "0", "False"])
+def test_offline_can_be_said_not_to_be(home, row, monkeypatch, value):
+    monkeypatch.setenv("R21D_OFFLINE", value)
+    assert get(row).read_bytes() == BODY
+
+
+def test_a_dead_link_says_which_file_to_put_where(home, server):
+    row = row_of(url=f"{server.url}/gone.pkl", file_name=NAME)
+    with pytest.raises(DownloadError, match="404") as error:
+        get(row)
+    assert_says(error, row.url, row.page, home / "downloads" / NAME)
+
+
+@pytest.mark.parametrize("offline", ["0", "1"])
+def test_a_folder_is_a_mirror(home, server, row, mirror, monkeypatch, offline):
+    monkeypatch.setenv("R21D_OFFLINE", offline)
+    assert get(row).read_bytes() == BODY and server.requests == []
+    (mirror / NAME).unlink()
+    assert get(row).read_bytes() == BODY
+
+
+def test_a_url_is_a_mirror(home, server, row, monkeypatch):
+    monkeypatch.setenv("R21D_MIRROR", f"{server.url}/a/mirror/")
+    server.serve("a/mirror/with%20space.pkl", BODY)
+    get(row_of(url=row.url, file_name="with space.pkl"))
+    assert [request.path for request in server.requests] == ["/a/mirror/with%20space.pkl"]
+
+
+@pytest.mark.parametrize("by_url", [True, False])
+def test_what_a_mirror_lacks_comes_from_its_authors(home, server, row, mirror, monkeypatch, by_url):
+    (mirror / NAME).unlink()
+    if by_url:
+        monkeypatch.setenv("R21D_MIRROR", f"{server.url}/mirror")
+    assert get(row).read_bytes() == BODY
+    asked = [request.path for request in server.requests]
+    assert asked == [f"/mirror/{NAME}"] * by_url + [f"/{NAME}"]
+
+
+def test_a_mirror_that_fails_is_not_passed_by(home, server, row, monkeypatch):
+    server.serve(f"mirror/{NAME}", BODY, Answer(status=503))
+    monkeypatch.setenv("R21D_MIRROR", f"{server.url}/mirror")
+    with pytest.raises(DownloadError, match="503"):
+        get(row)
+    assert [request.path for request in server.requests] == [f"/mirror/{NAME}"] * 2
+
+
+def test_another_file_in_a_mirror_is_refused(home, server, mirror):
+    (mirror / NAME).write_bytes(OTHER)
+    row = row_of(url=f"{server.url}/{NAME}", file_name=NAME, file_hash=f"sha256:{SHA256}")
+    with pytest.raises(CheckpointError) as error:
+        get(row)
+    assert_says(error, SHA256, SHA256_OTHER, mirror / NAME)
+    assert not (home / "downloads" / NAME).exists() and server.requests == []
+
+
+@pytest.mark.parametrize("value", ["/no/such/folder", "s3://bucket/zoo"])
+def test_what_is_no_mirror(home, server, row, monkeypatch, value):
+    monkeypatch.setenv("R21D_MIRROR", value)
+    with pytest.raises(DownloadError, match=f"R21D_MIRROR='{value}' is neither"):
+        get(row)
+    assert server.requests == []
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/sys, which root cannot write to either")
+def test_a_home_that_cannot_be_written_to(row, server, tmp_path, monkeypatch):
+    (tmp_path / "file").touch()
+    for folder in ("/sys/kernel/r21d", tmp_path / "file" / "r21d"):
+        monkeypatch.setenv("R21D_HOME", str(folder))
+        for call in (cache.original_file, cache.weights_file):
+            with pytest.raises(DownloadError, match="can be written to, or name another") as error:
+                call(row)
+            assert_says(error, "R21D_HOME", row.page, f"{folder}/downloads/{NAME}")
+    assert server.requests == []
+
+
+@pytest.fixture
+def rows(server):
+    """Three rows: with the hash of the file, without any, and with a dead link."""
+    return [
+        row_of(url=server.serve("a.pkl", BODY), file_name="a.pkl", file_hash=f"sha256:{SHA256}"),
+        row_of(url=server.serve("b.pkl", OTHER), file_name="b.pkl"),
+        row_of(url=f"{server.url}/c.pkl", file_name="c.pkl"),
+    ]
+
+
+def test_a_mirror_is_filled_but_for_dead_links(home, server, rows, tmp_path, monkeypatch):
+    folder = tmp_path / "new" / "mirror"
+    with pytest.raises(DownloadError, match=f"1 of the files are not in {folder}") as error:
+        cache.fill_mirror(reversed(rows), folder, patience=QUICK)
+    assert_says(error, "c.pkl", "404", rows[2].url)
+    sums = folder / "SHA256SUMS"
+    assert sums.read_text() == f"{SHA256}  a.pkl\n{SHA256_OTHER}  b.pkl\n"
+    if shutil.which("sha256sum"):
+        subprocess.run(["sha256sum", "-c", sums.name], cwd=folder, check=True)
+    asked = len(server.requests)
+    cache.fill_mirror(rows[:2], folder)
+    assert len(server.requests) == asked and not home.exists()
+    monkeypatch.setenv("R21D_MIRROR", str(folder))
+    monkeypatch.setenv("R21D_OFFLINE", "1")
+    assert [get(row).read_bytes() for row in rows[:2]] == [BODY, OTHER]
+    os.remove(folder / "b.pkl")
+    cache.fill_mirror(rows[:2], folder)  # from the cache
+    assert (folder / "b.pkl").read_bytes() == OTHER
+
+
+def test_a_file_of_a_mirror_is_not_replaced_by_another(home, server, rows, tmp_path):
+    cache.fill_mirror(rows[:2], tmp_path)
+    for name in ("a.pkl", "b.pkl"):
+        (tmp_path / name).write_bytes(b"other")
+    with pytest.raises(DownloadError, match="2 of the files") as error:
+        cache.fill_mirror(rows[:2], tmp_path)
+    assert_says(error, SHA256, SHA256_OTHER, hashlib.sha256(b"other").hexdigest())
+    assert (tmp_path / "b.pkl").read_bytes() == b"other"
+    os.remove(tmp_path / "b.pkl")
+    server.serve("b.pkl", BODY)
+    with pytest.raises(DownloadError, match="Nothing was kept") as error:
+        cache.fill_mirror(rows[1:2], tmp_path)
+    assert_says(error, SHA256, SHA256_OTHER, tmp_path / "SHA256SUMS")
+    assert not (tmp_path / "b.pkl").exists()
+    assert re.search(f"{SHA256_OTHER}  b.pkl", (tmp_path / "SHA256SUMS").read_text())
