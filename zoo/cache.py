@@ -7,8 +7,6 @@ import pathlib
 from collections.abc import Iterable, Iterator
 from urllib.parse import quote
 
-from r21d_keras._keras import KERAS3
-
 from .download import PATIENCE, MissingError, copy_file, download, explained
 from .errors import CheckpointError, DownloadError
 from .hashes import check_hash, read_sums, split_hash, write_sums
@@ -18,8 +16,6 @@ from .weights_h5 import SUFFIX, read_card
 SUMS = "SHA256SUMS"
 """Name of the list of hashes in a mirror, for `sha256sum -c`."""
 
-# Keras 2 lays out a .weights.h5 file in another way; one home may serve both.
-_WEIGHTS = "weights" if KERAS3 else "weights-keras2"
 _QUIET_S = 2.0  # of waiting for another process before it is said
 _NO = frozenset({"", "0", "false", "no", "off"})
 
@@ -50,7 +46,7 @@ def weights_file(row: Weights, *, patience=PATIENCE) -> pathlib.Path:
         CheckpointError: it is not the published file, not the one seen first, or not what the row
             says.
     """
-    path = home() / _WEIGHTS / f"{row.name}{SUFFIX}"
+    path = _weights_folder() / f"{row.name}{SUFFIX}"
     if not _is_current(path, row):
         original = _place(row)
         with _sole_user(original, row):
@@ -94,6 +90,13 @@ def fill_mirror(rows: Iterable[Weights], folder, *, patience=PATIENCE) -> None:
             f"{len(failures)} of the files are not in {folder}; all others are. Call again to get "
             "the rest.\n" + "\n".join(failures)
         )
+
+
+def _weights_folder() -> pathlib.Path:
+    """Keras 2 lays out a .weights.h5 file in another way; one home may serve both."""
+    from r21d_keras._keras import KERAS3  # keras takes seconds, which a mirror does not need
+
+    return home() / ("weights" if KERAS3 else "weights-keras2")
 
 
 def _place(row: Weights) -> pathlib.Path:
