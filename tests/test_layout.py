@@ -23,6 +23,10 @@ ONLY_ALLOWED = {  # the other top-level modules that a package may import; None:
     "zoo": {"keras", "numpy", "h5py", "requests", "tqdm", "filelock"},
     "training": None,
 }
+IN_FUNCTIONS_ALONE = {  # what a file may import where it is used, and the rest does without
+    "zoo/plot.py": {"matplotlib"},
+    "zoo/plot_labels.py": {"matplotlib"},
+}
 MAX_LINES = 300
 SOURCES = sorted(
     path
@@ -75,7 +79,16 @@ def test_imports_follow_the_arrow(package):
             assert top not in ("tests", "benchmarks"), f"{name_of(path)} imports {module}"
             assert part_of(module) not in later, f"{name_of(path)} imports {module}"
             if allowed is not None and top not in sys.stdlib_module_names | {"r21d_keras"}:
-                assert top in allowed, f"{name_of(path)} imports {module}"
+                optional = IN_FUNCTIONS_ALONE.get(name_of(path), set())
+                assert top in allowed | optional, f"{name_of(path)} imports {module}"
+
+
+@pytest.mark.parametrize("name", IN_FUNCTIONS_ALONE)
+def test_optional_libraries_are_imported_in_functions_alone(name):
+    tree = ast.parse((ROOT / name).read_text(encoding="utf-8"))
+    at_once = [node for node in tree.body if isinstance(node, ast.Import | ast.ImportFrom)]
+    found = {getattr(node, "module", None) or node.names[0].name for node in at_once}
+    assert not {module.split(".")[0] for module in found} & IN_FUNCTIONS_ALONE[name]
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=name_of)
@@ -125,7 +138,7 @@ def test_no_file_names_a_place_on_one_machine():
     places = re.compile(r"(?<![\w.])/(?:home/\w|root/|Users/\w|mnt/\w|work/\w)")
     suffixes = {".py", ".md", ".toml", ".txt", ".json", ".bazel", ""}
     tops = [path for path in ROOT.glob("*") if path.is_file()] + [ROOT / ".ci" / "run"]
-    folders = (*PACKAGES, "tests", "benchmarks", "tools", "stacks")
+    folders = (*PACKAGES, "tests", "benchmarks", "docs", "tools", "stacks")
     below = [path for folder in folders for path in (ROOT / folder).rglob("*")]
     for path in tops + below:
         if path.is_file() and path.suffix in suffixes and path != ROOT / "tests/test_layout.py":

@@ -18,20 +18,21 @@ COLOURS = {
     "r2d": "#4b5563",
     "f_r2d": "#a8b0ba",
     "r3d": "#1d4ed8",
-    "mc2": "#bef264",
-    "mc3": "#65a30d",
+    "mc2": "#a3e635",
+    "mc3": "#4d9a0b",
     "mc4": "#15803d",
     "mc5": "#14532d",
-    "rmc2": "#e9d5ff",
-    "rmc3": "#c084fc",
-    "rmc4": "#9333ea",
-    "rmc5": "#581c87",
+    "rmc2": "#d8b4fe",
+    "rmc3": "#a855f7",
+    "rmc4": "#7e22ce",
+    "rmc5": "#3b0764",
     "r2plus1d": "#ea580c",
 }
 MARKERS = {10: "v", 18: "o", 34: "s", 50: "^", 101: "P", 152: "D"}
+TITLE = "Published checkpoints; named is the best of each network and pretraining"
 INK, FAINT = "#1f2937", "#d1d5db"
 DPI = 150
-PAGE = (13.5, 8.0)  # inches
+PAGE = (13.5, 8.5)  # inches
 CAPTION_COLUMNS = 175  # characters a line
 # Axis label, what a row has there, and ticks.
 PANELS = (
@@ -62,7 +63,7 @@ def accuracy_plot(rows: Sequence[Weights] | None = None):
     figure_class = _figure_class()
     rows = _comparable(list_weights() if rows is None else rows)
     figure = figure_class(figsize=PAGE, dpi=DPI)
-    figure.text(0.05, 0.955, "Published checkpoints", fontsize=15, color=INK)
+    figure.text(0.05, 0.955, TITLE, fontsize=14, color=INK)
     grid = figure.add_gridspec(1, 2, left=0.05, right=0.87, top=0.92, bottom=0.21, wspace=0.06)
     first = None
     for place, (label, value, ticks) in zip(grid, PANELS, strict=True):
@@ -72,6 +73,7 @@ def accuracy_plot(rows: Sequence[Weights] | None = None):
         axes.tick_params(labelleft=first is None)
         first = first or axes
     first.set_ylabel(f"video top-1 on {DATASET} (%)", color=INK)
+    first.autoscale(False)  # names and their lines are within what the points span
     _draw_legend(figure, rows)
     figure.text(0.05, 0.13, _caption(rows), fontsize=8.5, color=INK, va="top", linespacing=1.35)
     for axes, (_, value, _) in zip(figure.axes, PANELS, strict=True):
@@ -112,12 +114,12 @@ def _draw_panel(axes, rows, value, ticks) -> None:
         axes.scatter(value(row), row.video_top1, **_style(row), zorder=3)
     axes.set_xscale("log")
     values = [value(row) for row in rows]
-    axes.set_xlim(min(values) / 1.35, max(values) * 1.6)
+    axes.set_xlim(min(values) / 1.5, max(values) * 1.6)
     low, high = axes.get_xlim()
     axes.set_xticks([tick for tick in ticks if low < tick < high])
     axes.xaxis.set_major_formatter(lambda tick, _: f"{tick:g}")
     axes.minorticks_off()
-    axes.margins(y=0.07)
+    axes.margins(y=0.06)
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
     for side in ("left", "bottom"):
@@ -143,7 +145,7 @@ def _style(row: Weights) -> dict:
 
 def _area(frames: int) -> float:
     """Square points, in proportion to the length of the clips."""
-    return 4.5 * frames + 14
+    return 3.2 * frames + 8
 
 
 def _name_best(axes, rows, value) -> None:
@@ -154,8 +156,11 @@ def _name_best(axes, rows, value) -> None:
         if kind not in best or row.video_top1 > best[kind].video_top1:
             best[kind] = row
     points = [(value(row), row.video_top1) for row in rows]
-    names = {(value(row), row.video_top1): _label(row) for row in best.values()}
-    place_labels(axes, points, names, colour=INK, line_colour="#6b7280")
+    names = {
+        (value(row), row.video_top1): (_label(row), COLOURS[get_variant(row.variant).family])
+        for row in best.values()
+    }
+    place_labels(axes, points, names, INK)
 
 
 def _label(row: Weights) -> str:
@@ -173,7 +178,10 @@ def _paper_name(family: str) -> str:
 
 def _draw_legend(figure, rows) -> None:
     """What colours, shapes and sizes stand for, right of the panels; only what is shown."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.lines import Line2D
+
+    renderer = FigureCanvasAgg(figure).get_renderer()
 
     def point(label, **style):
         style = {"color": "#6b7280", "marker": "o", "markersize": 8} | style
@@ -191,7 +199,7 @@ def _draw_legend(figure, rows) -> None:
     if any(row.input_shape[3] == 2 for row in rows):
         hollow = {"markerfacecolor": "white", "markeredgewidth": 1.6}
         groups["input"] = [point("RGB"), point("optical flow", **hollow)]
-    top = 0.925
+    top = 0.93
     for title, points in groups.items():
         legend = figure.legend(
             handles=points,
@@ -205,7 +213,7 @@ def _draw_legend(figure, rows) -> None:
             alignment="left",
         )
         legend.get_title().set_color(INK)
-        top -= 0.036 + 0.0262 * len(points)  # shares of the page's height: title, lines
+        top -= legend.get_window_extent(renderer).height / figure.bbox.height + 0.01
 
 
 def _caption(rows) -> str:
@@ -216,5 +224,7 @@ def _caption(rows) -> str:
     )
     lines = textwrap.wrap(text, CAPTION_COLUMNS)
     for protocol, count in counts.most_common():
-        lines += textwrap.wrap(f"{count} x  {protocol}", CAPTION_COLUMNS, subsequent_indent=" " * 6)
+        lines += textwrap.wrap(
+            f"{count} points: {protocol}", CAPTION_COLUMNS, subsequent_indent=" " * 6
+        )
     return "\n".join(lines)

@@ -4,15 +4,15 @@ import math
 
 FONT_SIZE = 8  # points
 _GAP = 3.0  # pixels around a name that stay free
-_POINT_RADIUS = 7.0  # pixels kept free around a point
+_POINT_RADIUS = 6.0  # pixels kept free around a point
 # Where a name may go: distance from its point in pixels, nearest first, and directions in degrees,
 # the best first.
 _DISTANCES = (10, 16, 24, 34, 46, 60, 76, 94, 114, 136, 160, 190, 220)
 _DIRECTIONS = (0, 180, 30, 330, 150, 210, 60, 300, 120, 240, 90, 270, 15, 345, 165, 195, 75, 285)
-_LEADER_FROM = 20  # pixels of distance from which a line leads to the point
+_BESIDE = (0, 180)  # where no line is needed to see whose name it is, at the least distance
 
 
-def place_labels(axes, points, names, colour: str, line_colour: str) -> None:
+def place_labels(axes, points, names, colour: str) -> None:
     """Writes names near their points, each where there is room; a line leads to those farther off.
 
     The axes must have their final limits and place on the page.
@@ -20,8 +20,8 @@ def place_labels(axes, points, names, colour: str, line_colour: str) -> None:
     Args:
         axes: matplotlib axes.
         points: (x, y) of all points, named or not.
-        names: {(x, y): name} of those to name.
-        colour, line_colour: of names and lines.
+        names: {(x, y): (name, colour of its line)} of those to name.
+        colour: of the names.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
@@ -32,21 +32,27 @@ def place_labels(axes, points, names, colour: str, line_colour: str) -> None:
     for x, y in axes.transData.transform(points):
         radius = _POINT_RADIUS * scale
         room.taken.append((x - radius, y - radius, x + radius, y + radius))
-    for (x, y), name in sorted(names.items(), key=lambda item: (-item[0][1], item[0][0])):
+    for (x, y), (name, line_colour) in sorted(names.items(), key=_from_top):
         text = axes.text(x, y, name, fontsize=FONT_SIZE, color=colour, zorder=5, parse_math=False)
         extent = text.get_window_extent(renderer)
         size = (extent.width + 2 * _GAP * scale, extent.height + 2 * _GAP * scale)
         start = tuple(axes.transData.transform((x, y)))
-        box, distance = room.find(start, size, scale)
+        box, has_line = room.find(start, size, scale)
         room.taken.append(box)
         middle = ((box[0] + box[2]) / 2, (box[1] + box[3]) / 2)
         inverted = axes.transData.inverted()
         text.set(position=inverted.transform(middle), ha="center", va="center_baseline")
-        if distance > _LEADER_FROM:
-            end = _nearest(box, start)
+        if has_line:
+            end = _nearest(_shrunk(box, _GAP / 2 * scale), start)
             room.lines.append((start, end))
             ends = inverted.transform([start, end])
-            axes.plot(*zip(*ends, strict=True), color=line_colour, linewidth=0.6, zorder=2)
+            axes.plot(*zip(*ends, strict=True), color=line_colour, linewidth=0.9, zorder=2)
+
+
+def _from_top(item):
+    """Sorts names by their points: the highest first, then from left to right."""
+    (x, y), _ = item
+    return -y, x
 
 
 class _Room:
@@ -58,13 +64,14 @@ class _Room:
         self.lines = []
 
     def find(self, start, size, scale):
-        """The first free box of `size` around `start`, and its distance; the last tried if none."""
+        """The first free box of `size` around `start`, else the last; and if a line leads there."""
         for distance in _DISTANCES:
             for degrees in _DIRECTIONS:
                 box = _box_at(start, size, distance * scale, math.radians(degrees))
-                if self._is_free(box, (start, _nearest(box, start)), distance > _LEADER_FROM):
-                    return box, distance
-        return box, distance
+                has_line = distance > _DISTANCES[0] or degrees not in _BESIDE
+                if self._is_free(box, (start, _nearest(box, start)), has_line):
+                    return box, has_line
+        return box, has_line
 
     def _is_free(self, box, line, has_line) -> bool:
         left, bottom, right, top = self.frame
@@ -85,6 +92,10 @@ def _box_at(start, size, distance, angle):
     x = start[0] + distance * math.cos(angle) + size[0] / 2 * _sign(math.cos(angle))
     y = start[1] + distance * math.sin(angle) + size[1] / 2 * _sign(math.sin(angle))
     return (x - size[0] / 2, y - size[1] / 2, x + size[0] / 2, y + size[1] / 2)
+
+
+def _shrunk(box, by):
+    return (box[0] + by, box[1] + by, box[2] - by, box[3] - by)
 
 
 def _sign(value: float) -> int:
