@@ -159,7 +159,7 @@ def test_where_one_of_two_is_killed_the_other_converts(home, server, fields):
 
 @pytest.fixture
 def no_large_files():
-    """A limit on what this process writes to a file; Python ignores the signal that goes with it."""
+    """No file that this process writes gets larger; Python ignores the signal of that."""
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, limits[1]))
     yield

@@ -95,8 +95,9 @@ def test_most_of_what_came_is_kept(server, path):
         {"ETag": 'W/"1"'},
         {"ETag": None, "Last-Modified": LONG_AGO, "Date": LONG_AGO},
         {"ETag": None, "Last-Modified": "long ago"},
+        {"ETag": None, "Last-Modified": "Wed, 99 Oct 99999 07:28:00 GMT"},
     ],
-    ids=["nothing", "weak", "just changed", "no date"],
+    ids=["nothing", "weak", "just changed", "no date", "no day"],
 )
 def test_what_tells_no_version_is_begun_again(server, path, headers):
     answers = [Answer(cut=CUT, headers=headers), Answer(headers=headers)]

@@ -1,7 +1,6 @@
 """One file from its origin: retried, continued, checked, and there whole or not at all."""
 
 import contextlib
-import email.utils
 import errno
 import logging
 import os
@@ -13,7 +12,7 @@ from dataclasses import dataclass
 
 from .errors import CheckpointError, DownloadError
 from .hashes import check_hash, split_hash
-from .partial import Partial, total_size
+from .partial import Partial, header_time_s, total_size
 
 _CHUNK_BYTES = 2**18  # of a broken transfer at most so many bytes that came are not kept
 _PROGRESS_BYTES = 2**20  # a transfer that got on by so much may fail as often as a new one
@@ -184,7 +183,7 @@ def _try(partial: Partial, url: str, patience: Patience, by_hand: str) -> None:
 
 def _check_answer(response, partial: Partial, url: str, by_hand: str) -> None:
     """Raises what the status line and the headers ask for."""
-    status = f"the server answered {response.status_code} {response.reason or ''}".rstrip()
+    status = f"the server answered {response.status_code} {response.reason}"
     if response.status_code in _MISSING:
         raise MissingError(f"{url}: {status}; the file is not there or not for all. {by_hand}")
     if response.status_code in _AGAIN:
@@ -249,5 +248,4 @@ def _retry_after_s(response) -> float:
     text = response.headers.get("Retry-After", "")
     if text.isdecimal():
         return float(text)
-    parts = email.utils.parsedate_tz(text)
-    return max(0.0, email.utils.mktime_tz(parts) - time.time()) if parts else 0.0
+    return max(0.0, (header_time_s(response.headers, "Retry-After") or 0.0) - time.time())

@@ -97,18 +97,20 @@ def is_encoded(response) -> bool:
     return response.headers.get("Content-Encoding", "identity") != "identity"
 
 
+def header_time_s(headers, name: str) -> int | None:
+    """Seconds since 1970 of the date in the header `name`, if there is one."""
+    with contextlib.suppress(ValueError, OverflowError):  # dates that are on no calendar
+        parts = email.utils.parsedate_tz(headers.get(name, ""))
+        return email.utils.mktime_tz(parts) if parts else None
+    return None
+
+
 def _strong_validator(headers) -> str | None:
     """What stands for exactly these bytes: an ETag that is not weak (W/"..."), or an old date."""
     etag = headers.get("ETag", "")
     if etag.startswith('"'):
         return etag
-    changed, now = _time_s(headers, "Last-Modified"), _time_s(headers, "Date")
+    changed, now = header_time_s(headers, "Last-Modified"), header_time_s(headers, "Date")
     if not etag and changed and now and now - changed >= _SETTLED_S:
         return headers["Last-Modified"]
     return None
-
-
-def _time_s(headers, name: str) -> int | None:
-    """Seconds since 1970 of the date in a header, if there is one."""
-    parts = email.utils.parsedate_tz(headers.get(name, ""))
-    return email.utils.mktime_tz(parts) if parts else None
