@@ -85,7 +85,7 @@ def test_first_blob_with_a_long_name(length):
 
 
 @given(st.data())
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=100)
 @pytest.mark.parametrize("writer", WRITERS)
 def test_cut_off_anywhere(writer, data):
     whole = CONTENTS[writer]
@@ -102,7 +102,7 @@ def test_cut_off_anywhere(writer, data):
 
 
 @given(st.data())
-@settings(deadline=None, max_examples=500)
+@settings(deadline=None, max_examples=250)
 @pytest.mark.parametrize("writer", WRITERS)
 def test_damaged_anywhere(writer, data):
     changed = bytearray(CONTENTS[writer])
@@ -119,7 +119,7 @@ def test_damaged_anywhere(writer, data):
 
 
 @given(st.binary(max_size=200))
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=100)
 @pytest.mark.parametrize("start", [b"", b"PK\3\4", b"\x80\2", CONTENTS["torch legacy"][:12]])
 def test_noise(start, noise):
     with pytest.raises(CheckpointError):

