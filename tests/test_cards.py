@@ -37,7 +37,8 @@ def small_row(tmp_path, monkeypatch):
 @every_row
 def test_description_says_all_that_is_known(row, tmp_path):
     text = cards.describe(row, tmp_path)
-    said = dict(re.findall(r"^(\S.*?)  +(.*)$", text, re.MULTILINE))
+    unwrapped = re.sub(r"\n {15}(?! )", " ", text)
+    said = dict(re.findall(r"^(\S.*?)  +(.*)$", unwrapped, re.MULTILINE))
     assert text.startswith(f"{row.name}\n")
     assert said["from"] == row.url and said["described at"] == row.page
     assert said["licence"].startswith(row.license or "unknown")

@@ -5,8 +5,7 @@ import os
 import pathlib
 import shutil
 import tempfile
-
-from r21d_keras.variants import get_variant
+import textwrap
 
 from .citations import citations
 from .front_matter import front_matter
@@ -14,7 +13,7 @@ from .published import Weights
 from .table import CHANNELS, UNKNOWN, facts, hash_state, percent
 from .weights_h5 import SUFFIX, card_path, read_card
 
-LABEL_WIDTH = 15  # of the longest label in `describe`
+LABEL_WIDTH, WIDTH = 15, 100  # characters in `describe`: of the longest label, of a line
 
 
 def describe(row: Weights, home: pathlib.Path) -> str:
@@ -28,7 +27,7 @@ def describe(row: Weights, home: pathlib.Path) -> str:
         [
             row.name,
             "",
-            *(f"{label:<{LABEL_WIDTH}}{text}" for label, text in [*lines, ("use", use)]),
+            *(_wrapped(label, text) for label, text in [*lines, ("use", use)]),
             "",
             "\n\n".join(citations(row)),
         ]
@@ -114,17 +113,16 @@ def read_me(row: Weights, card: dict) -> str:
         row: the checkpoint.
         card: of its converted file; names the versions that wrote it.
     """
-    family = get_variant(row.variant).family
     lines = "\n".join(f"| {label} | {text} |" for label, text in statements(row))
     versions = f"r21d_keras {card.get('r21d_keras', UNKNOWN)}, Keras {card.get('keras', UNKNOWN)}"
     return f"""\
 {front_matter(row)}
 # {row.name}
 
-A `{family}` network of [A Closer Look at Spatiotemporal Convolutions for Action
-Recognition](https://arxiv.org/abs/1711.11248) for Keras, with the weights that
-[its authors]({row.page}) published: the same numbers in another file format, converted with
-{versions}. Keras 2 and Keras 3 do not read each other's files.
+`{row.variant}` of [A Closer Look at Spatiotemporal Convolutions for Action
+Recognition](https://arxiv.org/abs/1711.11248) for Keras. The weights are [published
+ones]({row.page}): the same numbers in another file format, converted with {versions}. Keras 2 and
+Keras 3 do not read each other's files.
 
 | | |
 | --- | --- |
@@ -179,6 +177,18 @@ def _usage(row: Weights) -> str:
     if row.labels:
         lines.append("print(zoo.decode_predictions(probabilities, weights=row))")
     return "\n".join(lines)
+
+
+def _wrapped(label: str, text: str) -> str:
+    """A statement as lines of a terminal; addresses and paths stay whole."""
+    return textwrap.fill(
+        text,
+        WIDTH,
+        initial_indent=f"{label:<{LABEL_WIDTH}}",
+        subsequent_indent=" " * LABEL_WIDTH,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
 
 
 def _places(row: Weights, home: pathlib.Path) -> list[tuple[str, str]]:
