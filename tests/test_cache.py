@@ -8,7 +8,10 @@ import re
 import shutil
 import subprocess
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 
+import filelock
 import pytest
 
 from r21d_keras.zoo import cache
@@ -78,6 +81,18 @@ def test_an_original_is_fetched_once_and_its_hash_kept(home, server, row):
     assert path == home / "downloads" / NAME and path.read_bytes() == BODY
     assert get(row) == path and len(server.requests) == 1
     assert path.with_name(f"{NAME}.sha256").read_text() == f"{SHA256}  {NAME}\n"
+
+
+def test_who_waits_for_another_process_says_so(home, row, caplog):
+    (home / "downloads").mkdir(parents=True)
+    lock = filelock.FileLock(home / "downloads" / f"{NAME}.lock")
+    with ThreadPoolExecutor(1) as pool:
+        with lock:
+            waiting = pool.submit(get, row)
+            while "Waiting for another process" not in caplog.text:
+                time.sleep(0.01)
+                assert not waiting.done()
+        assert waiting.result().read_bytes() == BODY
 
 
 def put_by_hand(home, body):
