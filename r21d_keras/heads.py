@@ -30,13 +30,14 @@ def with_head(
     classifier_activation: str | None = "softmax",
     name: str | None = None,
 ) -> keras.Model:
-    """The network of `model`, a `VideoResNet` with its top, that ends in another way.
+    """The network of `model`, a `VideoResNet` with its top or without pooling, with another end.
 
     Body and weights are those of `model`, shared with it; a classifier starts at random. Arguments
     and errors are those of `VideoResNet`.
     """
     num_classes = check_head(num_classes, include_top, pooling, 0.0)
-    features = model.get_layer("avgpool").input  # (B, T', H', W', C)
+    tops = [layer for layer in model.layers if layer.name == "avgpool"]
+    features = tops[0].input if tops else model.output  # (B, T', H', W', C)
     x = add_head(features, include_top, pooling, num_classes, classifier_activation, 0.0)
     return keras.Model(model.input, x, name=name or model.name)
 

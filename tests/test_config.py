@@ -179,3 +179,25 @@ def test_another_backend_is_refused_before_it_is_imported(command, by, tmp_path)
 def test_an_absent_file_is_named(tmp_path):
     with pytest.raises(ConfigError, match="absent.json: cannot be read"):
         resolve(config_file=str(tmp_path / "absent.json"))
+
+
+def test_a_tag_brings_the_numbers_of_its_weights_and_flags_override_them():
+    tag = {"variant": "r2plus1d_18", "weights": "kinetics400_16f_gluoncv"}
+    config = resolve(overrides=tag)
+    assert (config.convention, config.clip_frames, config.mean[0]) == ("torchvision", 16, 0.485)
+    config = resolve(overrides={**tag, "clip_frames": 32, "mean": [0.5, 0.5, 0.5]})
+    assert (config.convention, config.clip_frames, config.mean) == ("torchvision", 32, (0.5,) * 3)
+    deep = {"variant": "r2plus1d_152", "weights": "ig65m_kinetics400_32f_gluoncv"}
+    assert resolve(overrides=deep).resize_width == 170  # its shorter side of 128, as 4:3
+
+
+@pytest.mark.parametrize(
+    ("variant", "tag", "message"),
+    [
+        ("r2plus1d_10", "kinetics400", "no weights of r2plus1d_10 are published"),
+        ("r2plus1d_34", "kinetics400_32f_flow", "take optical flow"),
+    ],
+)
+def test_a_tag_that_cannot_start_a_run_is_refused(variant, tag, message):
+    with pytest.raises(ConfigError, match=message):
+        resolve(overrides={"variant": variant, "weights": tag})

@@ -206,7 +206,7 @@ def test_files_that_go_bad_in_mid_run_end_it_only_on_demand(
     assert "could not be read in mid-run" in caplog.text
 
 
-@pytest.mark.parametrize("weights", ["kinetics400", "absent.weights.h5"])
+@pytest.mark.parametrize("weights", ["kinetics500", "absent.weights.h5"])
 def test_unknown_weights_are_refused_before_any_work(make_config, weights):
     config = make_config(weights=weights)
     with pytest.raises(ConfigError, match=f"weights='{weights}'"):
@@ -214,11 +214,11 @@ def test_unknown_weights_are_refused_before_any_work(make_config, weights):
     assert not os.path.exists(config.model_dir)
 
 
-def test_a_text_file_is_no_weights(tmp_path):
+def test_a_text_file_is_no_weights(make_config, tmp_path):
     path = tmp_path / "text.weights.h5"
     path.write_text("no weights", "utf-8")
     with pytest.raises(ConfigError, match="format"):
-        check_weights(str(path))
+        check_weights(make_config(weights=str(path)))
 
 
 def test_freezing_names_the_stages_there_are(make_config):

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 
 from absl import flags
 
+from r21d_keras.zoo.weights import get_weights, is_tag
+
 from .config import FIELDS, ConfigError, TrainConfig, typed, validate
 
 RECIPES = {
@@ -62,6 +64,9 @@ def resolve(
 ) -> TrainConfig:
     """A checked configuration: the recipe, over it the file's values, over those `overrides`.
 
+    Under them all are the numbers of published weights, if `weights` is a tag: convention, clip
+    length, size, frame rate and normalisation.
+
     Args:
         recipe: a name of RECIPES.
         config_file: a .json or .toml file of option names and values; a run's config.json is one.
@@ -76,7 +81,7 @@ def resolve(
     if config_file:
         values |= typed(_read_values(pathlib.Path(config_file)), config_file)
     values |= typed(overrides or {})
-    config = TrainConfig(**values)
+    config = TrainConfig(**(_numbers_of_weights(values) | values))
     validate(config)
     return config
 
@@ -131,6 +136,35 @@ def given_flags(flag_values: flags.FlagValues = flags.FLAGS) -> dict:
                     f"--{name}={','.join(value)}: expected 3 numbers with commas between them."
                 ) from None
     return given
+
+
+def _numbers_of_weights(values: Mapping) -> dict:
+    """What published weights saw in training, as options; nothing if there is no tag."""
+    variant, tag = (values.get(name, FIELDS[name].default) for name in ("variant", "weights"))
+    if not is_tag(tag):
+        return {}
+    try:
+        row = get_weights(variant, tag)
+    except ValueError as error:
+        raise ConfigError(f"weights={tag!r}: {error}") from None
+    numbers = row.preprocessing
+    if numbers.takes_flow:
+        raise ConfigError(
+            f"weights={tag!r} of {variant} take optical flow; expected weights for RGB video. "
+            "`r21d zoo list --channels=3` names them."
+        )
+    # A shorter side with the aspect kept becomes the paper's 4:3 frame of that height.
+    height, width = numbers.resized(3, 4)
+    return {
+        "convention": row.convention,
+        "clip_frames": row.input_shape[0],
+        "crop_size": numbers.crop_size,
+        "resize_height": height,
+        "resize_width": width,
+        "frame_rate": numbers.frame_rate,
+        "mean": numbers.mean,
+        "std": numbers.std,
+    }
 
 
 def _read_values(path: pathlib.Path) -> dict:

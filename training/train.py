@@ -58,7 +58,7 @@ def train(config: TrainConfig, callbacks: Iterable[keras.callbacks.Callback] = (
 def _train(config: TrainConfig, folder: ModelDir, callbacks) -> dict:
     fresh = not check_resumable(folder, config)
     if fresh:
-        check_weights(config.weights)
+        check_weights(config)
     strategy = make_strategy(config)
     _check_batch(config, strategy)
     videos = load_dataset(config, "train")

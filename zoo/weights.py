@@ -70,6 +70,11 @@ def get_weights(variant: str, tag: str) -> Weights:
     raise ValueError(_unknown(variant, tag, rows))
 
 
+def is_tag(text: str) -> bool:
+    """Whether some variant has weights of this tag."""
+    return text == BEST_KINETICS or any(row.tag == text for row in WEIGHTS)
+
+
 def _best_kinetics(rows) -> Weights | None:
     rows = [row for row in rows if row.dataset == "Kinetics-400" and row.input_shape[3] == 3]
     for frames in CLIP_LENGTHS:
