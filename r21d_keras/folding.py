@@ -59,7 +59,7 @@ AUTO = {
     "tensorflow+onednn": ("conv3d", "frames", "rows",   "conv3d"),
     "tensorflow":        ("conv3d", "frames", "rows",   "stack"),
     "jax":               ("stack",  "frames", "rows",   "stack"),
-    "torch":             ("conv3d", "conv3d", "rows",   "conv3d"),
+    "torch":             ("stack",  "conv3d", "rows",   "conv3d"),
     "gpu":               ("conv3d", "conv3d", "conv3d", "conv3d"),
 }  # fmt: skip
 
