@@ -1,5 +1,6 @@
 """`r21d features`: what is in its files, what it reads, and what it refuses and when."""
 
+import dataclasses
 import json
 import os
 import shutil
@@ -170,10 +171,22 @@ def test_a_video_that_goes_bad_in_mid_run_leaves_the_old_file(run, videos, tmp_p
         damaged.write_bytes(b"no video any more")
 
     with pytest.raises(VideoError, match="damaged.mp4"):
-        source = type(source)(**{**source.__dict__, "load": damage})
-        write_features(source, [videos[1], damaged, *videos], out, options)
+        damaging = dataclasses.replace(source, load=damage)
+        write_features(damaging, [videos[1], damaged, *videos], out, options)
     assert out.read_bytes() == b"old"
     assert {path.name for path in tmp_path.iterdir()} == {"damaged.mp4", "features.npz"}
+
+
+def test_a_folder_that_cannot_be_written_is_said_before_the_work(run, videos, tmp_path, capsys):
+    """Root may write in any folder; so here something stands where the file would be begun."""
+    blocked = tmp_path / f".partial.{os.getpid()}.features.npz"
+    blocked.mkdir()
+    source = from_run(run, FeatureOptions())
+    reached = []
+    source = dataclasses.replace(source, load=lambda: reached.append("the weights"))
+    with pytest.raises(OSError, match="features.npz"):
+        write_features(source, videos, tmp_path / "features.npz", FeatureOptions())
+    assert not reached
 
 
 def test_every_real_container_and_codec(run, test_data, tmp_path):

@@ -49,10 +49,15 @@ def _define_features(values: flags.FlagValues) -> None:
         "stop: a file that cannot be read is an error; skip: leave it out and report",
         flag_values=values,
     )
-    trained = "; as the network was trained where it is not given"
-    for name, text in (("clip_frames", "frames in a clip"), ("crop_size", "side in pixels")):
+    trained = " (default: as in its training)"
+    for name, text in (
+        ("clip_frames", "frames in a clip"),
+        ("crop_size", "side of the square crop, pixels"),
+    ):
         flags.DEFINE_integer(name, None, text + trained, lower_bound=1, flag_values=values)
-    flags.DEFINE_float("frame_rate", None, f"Hz{trained}", flag_values=values)
+    flags.DEFINE_float(
+        "frame_rate", None, f"frames a second of a clip, Hz{trained}", flag_values=values
+    )
 
 
 def _features(values: flags.FlagValues, positional: list[str]) -> int:
@@ -137,7 +142,7 @@ def _name(text: str) -> tuple[str, str]:
 FEATURE_COMMANDS = {
     "features": Command(
         "write what videos look like to a network: features at any layer, as .npz",
-        "--variant=NAME --weights=TAG VIDEO... --out=FILE.npz [--layers=...] | --model=DIR ...",
+        "(--variant=NAME --weights=TAG | --model=DIR) VIDEO... --out=FILE.npz [--layers=...]",
         _define_features,
         _features,
     ),

@@ -7,7 +7,9 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 import keras
 import numpy as np
@@ -65,18 +67,13 @@ def write_features(
     if options.on_bad_video == "stop":
         with ThreadPoolExecutor(READ_AHEAD) as pool:
             deque(pool.map(probe, videos), maxlen=0)
-    source.load()
-    run, table = _compiled(extractor, source, options.pool), _Table(len(videos))
-    said_s = time.monotonic()
-    for video, (clips, starts_s) in _read_all(videos, source, options, bad):
-        table.add(video, {"clip_starts_s": starts_s, **_features(run, clips, source.name)})
-        if time.monotonic() - said_s > PROGRESS_S:
-            logging.info("Features of %d of %d videos.", len(table.videos), len(videos))
-            said_s = time.monotonic()
-    if not table.videos:
-        reasons = "; ".join(": ".join(item) for item in bad[:3])
-        raise ValueError(f"None of the {len(videos)} videos can be read. {reasons}")
-    _save(out, {**table.arrays(), "about": _about(source, options, bad)})
+    with _whole_or_not_at_all(out) as file:  # opened before the work, which may take hours
+        source.load()
+        table = _work(source, videos, extractor, options, bad)
+        if not table.videos:
+            reasons = "; ".join(": ".join(item) for item in bad[:3])
+            raise ValueError(f"None of the {len(videos)} videos can be read. {reasons}")
+        np.savez(file, **table.arrays(), about=_about(source, options, bad))
     return bad
 
 
@@ -98,6 +95,24 @@ class _Table:
         count = len(self.videos)
         columns = {name: column[:count] for name, column in self._columns.items()}
         return {"videos": np.array(self.videos), **columns}
+
+
+def _work(
+    source: FeatureSource,
+    videos: list[str],
+    extractor: keras.Model,
+    options: FeatureOptions,
+    bad: list,
+) -> _Table:
+    """The features of all videos; adds (path, reason) of those that are left out to `bad`."""
+    run, table = _compiled(extractor, source, options.pool), _Table(len(videos))
+    said_s = time.monotonic()
+    for video, (clips, starts_s) in _read_all(videos, source, options, bad):
+        table.add(video, {"clip_starts_s": starts_s, **_features(run, clips, source.name)})
+        if time.monotonic() - said_s > PROGRESS_S:
+            logging.info("Features of %d of %d videos.", len(table.videos), len(videos))
+            said_s = time.monotonic()
+    return table
 
 
 def _compiled(extractor: keras.Model, source: FeatureSource, pool: str) -> Callable:
@@ -192,10 +207,14 @@ def _about(source: FeatureSource, options: FeatureOptions, bad: list) -> np.ndar
     return np.array(json.dumps(about))
 
 
-def _save(out: Path, arrays: dict[str, np.ndarray]) -> None:
+@contextmanager
+def _whole_or_not_at_all(out: Path) -> Iterator[IO[bytes]]:
+    """A file to write, which becomes `out` when it is whole."""
     unfinished = partial_name(out)
-    try:
-        np.savez(unfinished, **arrays)
-        os.replace(unfinished, out)
-    finally:
-        unfinished.unlink(missing_ok=True)
+    with open(unfinished, "wb") as file:
+        try:
+            yield file
+            file.flush()
+            os.replace(unfinished, out)
+        finally:
+            unfinished.unlink(missing_ok=True)
