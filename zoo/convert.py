@@ -29,8 +29,8 @@ def convert_checkpoint(
 
     >>> convert_checkpoint("r2plus1d_34.pth", "r2plus1d_34.weights.h5")
 
-    The weights are filled with NaN, then with the checkpoint's arrays, each of them once; the file
-    is written, loaded again over NaN, and compared with the checkpoint bit for bit.
+    Each array is used once, and none is left. The file is written and loaded again into a network
+    whose every weight was set to NaN; that is compared with the checkpoint, bit for bit.
 
     Args:
         source: a file that `read_checkpoint` reads.
@@ -56,7 +56,7 @@ def convert_checkpoint(
         sha256 = pool.submit(digest, source, "sha256")  # beside all else: it takes as long
         network, arrays = read_network(source, variant, convention)
         model = _build(network)
-        load_arrays(model, arrays)
+        load_torch_state(model, arrays)  # compared when it has been written and read
         card = _card(network, model) | {"source": source.name, "source_sha256": sha256.result()}
     out.parent.mkdir(parents=True, exist_ok=True)
     # Keras asks for the ending.
@@ -152,7 +152,7 @@ def _exact_float32(key: str, array: np.ndarray) -> np.ndarray:
 
 def _fill_with_nan(model: keras.Model) -> None:
     for weight in model.weights:
-        weight.assign(np.full(tuple(weight.shape), np.nan, np.float32))
+        weight.assign(np.broadcast_to(np.float32(np.nan), tuple(weight.shape)))
 
 
 def _check_exact(model: keras.Model, arrays: dict, when: str) -> None:
