@@ -49,8 +49,8 @@ def stem(kernel_t, pad_t):
     return build
 
 
-def assemble(variant, convention, num_classes, frames):
-    """A torch module for one of our variants, in eval mode."""
+def assemble(variant, convention, num_classes, frames, channels=3):
+    """A torch module for one of our variants, in eval mode; `channels` are those of its clips."""
     makers = {
         "2d": tv.Conv3DNoTemporal,
         "clip": tv.Conv3DNoTemporal,
@@ -69,6 +69,10 @@ def assemble(variant, convention, num_classes, frames):
         list(variant.repeats),
         stems[variant.kinds[0]],
         num_classes=num_classes,
+    )
+    first = module.stem[0]  # torchvision's stems take RGB
+    module.stem[0] = torch.nn.Conv3d(
+        channels, first.out_channels, first.kernel_size, first.stride, first.padding, bias=False
     )
     for part in module.modules():
         if isinstance(part, torch.nn.BatchNorm3d):
