@@ -106,7 +106,8 @@ def _of_h5(variant: str, path: pathlib.Path, convention: str | None) -> Source:
         )
     told = card.get("convention_known", "convention" in card)
     assumed = card.get("convention", "paper")
-    if not told and convention is None:
+    # Those of the other convention's (2+1)D convolutions would not fit: loading them would tell.
+    if not told and convention is None and get_variant(variant).kinds[0] != "2+1d":
         _say_assumed(path, assumed)
     return Source(
         name=path.name,
