@@ -1,3 +1,4 @@
+import functools
 import json
 import os
 import pathlib
@@ -9,13 +10,19 @@ import numpy as np
 import pytest
 from matplotlib.image import imread
 
+from r21d_keras import zoo
+from r21d_keras.clips import uniform_starts
 from r21d_keras.training.cli import main
 from r21d_keras.training.datasets import read_test_clips
 from r21d_keras.training.export import METADATA, export
 from r21d_keras.training.frames import ClipSpec
 from r21d_keras.training.model_dir import load_run
 from r21d_keras.training.pipeline import normalise
-from r21d_keras.training.predict import load_predictor, predict
+from r21d_keras.training.predict import predict
+from r21d_keras.training.predictor import load_predictor
+from r21d_keras.training.video import read_clips
+from r21d_keras.zoo import weights
+from tests import cached_rows
 
 
 @pytest.fixture
@@ -148,3 +155,27 @@ def test_folders_that_are_no_model_are_refused(tiny_run, tmp_path):
     (tmp_path / "export" / "2" / METADATA).unlink()
     with pytest.raises(ValueError, match="without assets.extra/r21d.json"):
         load_predictor(tmp_path / "export" / "2")
+
+
+def test_published_weights_answer_by_their_name(motion_videos, tmp_path, monkeypatch, capsys):
+    row = cached_rows.row_of(labels=None)
+    (tmp_path / row.file_name).write_bytes(cached_rows.checkpoint())
+    monkeypatch.setattr(weights, "WEIGHTS", (row,))
+    for name, value in (("MIRROR", tmp_path), ("HOME", tmp_path / "home"), ("OFFLINE", "1")):
+        monkeypatch.setenv(f"R21D_{name}", str(value))
+    video = str(next(motion_videos.rglob("*.mp4")))
+    assert main(["predict", f"--model={row.name}", "--num_clips=1", "--json", video]) == 0
+    labels = json.loads(capsys.readouterr().out)["labels"]
+    assert {label["label"] for label in labels} == {f"class {index}" for index in range(5)}
+    model = zoo.f_r2d_10(weights=row.tag)
+    start = functools.partial(uniform_starts, num_frames=16, frame_rate=15.0, num_clips=1)
+    (clip,) = read_clips(video, start, 16, 15.0, "loop", (128, 171))
+    scores = model.predict(zoo.preprocess_input(clip, row)[None], verbose=0)[0]
+    best = labels[0]
+    assert best["label"] == f"class {scores.argmax()}"
+    assert best["score"] == pytest.approx(scores.max(), abs=1e-5)
+
+
+def test_weights_for_flow_are_not_shown_video():
+    with pytest.raises(ValueError, match="takes optical flow; expected weights for RGB video"):
+        load_predictor("r2plus1d_34.kinetics400_32f_flow")

@@ -177,7 +177,10 @@ def test_the_command_on_all_that_is_published(rows, mirror, monkeypatch, capsys)
     [
         ([], "expected either VARIANT.TAG... or --all"),
         (["r3d_18.kinetics400", "--all"], "expected either VARIANT.TAG... or --all"),
-        (["r3d_18"], "Unknown weights '' for r3d_18. Known: kinetics400_"),
+        (
+            ["r3d_18"],
+            "expected a checkpoint as VARIANT.TAG; got r3d_18. Tags of r3d_18: kinetics400_",
+        ),
         (["r3d_18.kinetics"], "Did you mean"),
         (["r4d_18.kinetics400"], "r4d_18"),
     ],

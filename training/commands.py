@@ -90,7 +90,10 @@ def _export(values: flags.FlagValues, positional: list[str]) -> int:
 
 def _define_predict(values: flags.FlagValues) -> None:
     flags.DEFINE_string(
-        "model", None, "a run's --model_dir, or a SavedModel of `r21d export`", flag_values=values
+        "model",
+        None,
+        "a run's --model_dir, a SavedModel of `r21d export`, or VARIANT.TAG of `r21d zoo list`",
+        flag_values=values,
     )
     _define_weights(values)
     flags.DEFINE_integer(
@@ -103,7 +106,7 @@ def _define_predict(values: flags.FlagValues) -> None:
 
 
 def _predict(values: flags.FlagValues, positional: list[str]) -> int:
-    model = required(values, "model", "a run's --model_dir, or a SavedModel of `r21d export`")
+    model = required(values, "model", "a run, a SavedModel, or VARIANT.TAG of `r21d zoo list`")
     if not positional:
         raise UsageError("no video given; expected r21d predict --model=DIR VIDEO...")
     with starting_quietly():

@@ -114,12 +114,12 @@ def _define_verify(values: flags.FlagValues) -> None:
 
 
 def _verify(values: flags.FlagValues, positional: list[str]) -> int:
-    from r21d_keras.zoo.weights import get_weights, list_weights
+    from r21d_keras.zoo.weights import list_weights, weights_named
 
     if bool(positional) == values["all"].value:
         raise UsageError("expected either VARIANT.TAG... or --all; `r21d zoo list` has the names.")
     try:
-        rows = [get_weights(*_name(text)) for text in positional] or list_weights()
+        rows = [weights_named(name) for name in positional] or list_weights()
     except ValueError as error:
         raise UsageError(str(error)) from None
     with starting_quietly():
@@ -132,11 +132,6 @@ def _verify(values: flags.FlagValues, positional: list[str]) -> int:
         as_json=values["json"].value,
     )
     return FAILED if failed else DONE
-
-
-def _name(text: str) -> tuple[str, str]:
-    variant, _, tag = text.partition(".")
-    return variant, tag
 
 
 FEATURE_COMMANDS = {

@@ -5,40 +5,20 @@ import os
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import numpy as np
-import tensorflow as tf
 
 from r21d_keras.clips import frame_times, uniform_starts
-from r21d_keras.zoo.preprocessing import Preprocessing
 
 from .config import WEIGHTS
 from .decoder import VideoError
-from .export import METADATA
-from .frames import center_crop
-from .model_dir import ModelDir, load_run
-from .pipeline import normalise
 from .prediction_picture import MAX_ROWS, PredictionRow, draw_predictions
-from .scoring import ClipScorer, best_labels, clip_scorer, score_clips
+from .predictor import Predictor, load_predictor
+from .scoring import best_labels, score_clips
 from .video import probe, read_clip, read_clips
 
 PICTURE_HEIGHT = 160  # pixels of a frame in the prediction picture
-
-
-@dataclass(frozen=True)
-class Predictor:
-    """A model with all that is needed to show it a video.
-
-    scorer: takes uint8 RGB clips (N, T, H, W, 3), resized and not yet cropped.
-    """
-
-    classes: tuple[str, ...]
-    clip_frames: int
-    short_video: str
-    preprocessing: Preprocessing
-    scorer: ClipScorer
 
 
 @dataclass(frozen=True)
@@ -50,42 +30,20 @@ class Prediction:
     scores: tuple[float, ...]
 
 
-def load_predictor(model: str | os.PathLike, weights: str = WEIGHTS[0]) -> Predictor:
-    """A Predictor from the folder of a run or of a SavedModel that `export` wrote.
-
-    Args:
-        model: the folder; its content tells which of the two it is.
-        weights: one of config.WEIGHTS, for a run.
-
-    Raises:
-        ValueError: if the folder holds neither.
-    """
-    folder = Path(model)
-    if ModelDir(folder).config.is_file():
-        return _from_run(folder, weights)
-    if (folder / "saved_model.pb").is_file():
-        return _from_saved_model(folder)
-    versions = sorted(str(path.parent) for path in folder.glob("*/saved_model.pb"))
-    advice = f"Did you mean {versions[-1]}?" if versions else "Train or export one first."
-    raise ValueError(
-        f"{folder} holds neither a run (config.json) nor a SavedModel (saved_model.pb); expected "
-        f"the --model_dir of `r21d train` or the --out of `r21d export`. {advice}"
-    )
-
-
 def predict(predictor: Predictor, video: str | os.PathLike, num_clips: int = 10) -> Prediction:
     """The best labels of one video: softmax averaged over `num_clips` evenly spaced clips.
 
     Raises:
         VideoError: if the file cannot be read.
     """
+    info = probe(video)
     clips = read_clips(
         video,
         lambda duration_s: _starts(predictor, duration_s, num_clips),
         predictor.clip_frames,
         predictor.preprocessing.frame_rate,
         predictor.short_video,
-        predictor.preprocessing.resize,
+        predictor.preprocessing.resized(info.height, info.width),
     )
     scores = score_clips(predictor.scorer, clips).mean(axis=0)
     best = best_labels(scores)
@@ -136,43 +94,6 @@ def predict_and_print(
     if rows:
         draw_predictions(rows, picture)
     return failed
-
-
-def _from_run(folder: Path, weights: str) -> Predictor:
-    config, classes, model = load_run(folder, weights)
-    numbers, run = config.preprocessing, clip_scorer(model)
-
-    def scorer(clips: np.ndarray) -> np.ndarray:
-        return run(normalise(center_crop(clips, numbers.crop_size), numbers))
-
-    return Predictor(classes, config.clip_frames, config.short_video, numbers, scorer)
-
-
-def _from_saved_model(folder: Path) -> Predictor:
-    if not (folder / METADATA).is_file():
-        raise ValueError(
-            f"{folder} is a SavedModel without {METADATA}, so its frame rate and clip length are "
-            "unknown. Expected one that `r21d export` wrote; export the run again."
-        )
-    about = json.loads((folder / METADATA).read_text("utf-8"))
-    # The signature holds only a weak reference: the loaded object must outlive it.
-    scorer = partial(_call_signature, tf.saved_model.load(str(folder)))
-    return Predictor(
-        tuple(about["classes"]),
-        about["clip_frames"],
-        about["short_video"],
-        Preprocessing(**{name: _tupled(value) for name, value in about["preprocessing"].items()}),
-        scorer,
-    )
-
-
-def _call_signature(loaded, clips: np.ndarray) -> np.ndarray:
-    answer = loaded.signatures["serving_default"](clips=tf.constant(clips))
-    return answer["probabilities"].numpy()
-
-
-def _tupled(value):
-    return tuple(value) if isinstance(value, list) else value
 
 
 def _starts(predictor: Predictor, duration_s: float, num_clips: int) -> np.ndarray:

@@ -3,20 +3,17 @@
 import gc
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import keras
 import numpy as np
 
 from r21d_keras.zoo.builders import BUILDERS
 from r21d_keras.zoo.cache import original_file, weights_file
-from r21d_keras.zoo.labels import load_labels
 from r21d_keras.zoo.published import Weights
 
-from .frames import center_crop
-from .pipeline import normalise
-from .predict import Predictor, predict
-from .scoring import clip_scorer
+from .predict import predict
+from .predictor import predictor_of
 from .video import probe
 
 STEPS = ("file", "converted", "parameters", "clips")
@@ -122,24 +119,10 @@ def _steps(
 def _answers(
     row: Weights, model: keras.Model, videos: Sequence[str], num_clips: int
 ) -> Iterator[Answer]:
-    run, numbers = clip_scorer(model), row.preprocessing
-    predictor = Predictor(
-        classes=load_labels(row.labels) if row.labels else _numbered(row.num_classes),
-        clip_frames=row.input_shape[0],
-        short_video="loop",
-        preprocessing=numbers,
-        scorer=lambda clips: run(normalise(center_crop(clips, numbers.crop_size), numbers)),
-    )
+    predictor = predictor_of(row, model)
     for video in videos:
-        info = probe(video)
-        sized = replace(numbers, resize=numbers.resized(info.height, info.width))
-        found = predict(replace(predictor, preprocessing=sized), video, num_clips)
+        found = predict(predictor, video, num_clips)
         yield Answer(found.video, found.labels[0], found.scores[0])
-
-
-def _numbered(num_classes: int) -> tuple[str, ...]:
-    """Labels for a classifier whose own were never published."""
-    return tuple(f"class {index}" for index in range(num_classes))
 
 
 def _reason(failure: Exception) -> str:

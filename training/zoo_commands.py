@@ -167,17 +167,12 @@ def _plot(values: flags.FlagValues, positional: list[str]) -> int:
 def _row(words: list[str]):
     """The row that VARIANT.TAG, or VARIANT TAG, names."""
     from r21d_keras.variants import list_variants
-    from r21d_keras.zoo import get_weights, list_weights
+    from r21d_keras.zoo.weights import weights_named
 
-    parts = words[0].split(".", 1) if len(words) == 1 else words
-    if len(parts) != 2:
-        tags = [row.tag for row in list_weights() if [row.variant] == parts]
-        raise UsageError(
-            f"expected a checkpoint as VARIANT.TAG; got {' '.join(words) or 'nothing'}. "
-            + (f"Tags of {parts[0]}: {', '.join(tags)}." if tags else "`r21d zoo list` has all.")
-        )
-    _check_known("variant", parts[0], list_variants(), "unknown variant {!r}")
-    return _found(get_weights, *parts)
+    name = (" " if len(words) > 2 else ".").join(words)
+    if "." in name:
+        _check_known("variant", name.partition(".")[0], list_variants(), "unknown variant {!r}")
+    return _found(weights_named, name)
 
 
 def _found(look_up, *names, **options):

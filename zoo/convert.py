@@ -56,6 +56,7 @@ def convert_checkpoint(
         sha256 = pool.submit(digest, source, "sha256")  # beside all else: it takes as long
         network, arrays = read_network(source, variant, convention)
         model = _build(network)
+        _fill_with_nan(model)
         load_torch_state(model, arrays)  # compared when it has been written and read
         card = _card(network, model) | {"source": source.name, "source_sha256": sha256.result()}
     out.parent.mkdir(parents=True, exist_ok=True)

@@ -70,6 +70,22 @@ def get_weights(variant: str, tag: str) -> Weights:
     raise ValueError(_unknown(variant, tag, rows))
 
 
+def weights_named(name: str) -> Weights:
+    """The row called VARIANT.TAG: `Weights.name`, or with "kinetics400" for the tag.
+
+    Raises:
+        ValueError: `name` is no such name, or there is no such row.
+    """
+    variant, dot, tag = name.partition(".")
+    if dot:
+        return get_weights(variant, tag)
+    tags = [row.tag for row in WEIGHTS if row.variant == variant]
+    raise ValueError(
+        f"expected a checkpoint as VARIANT.TAG; got {name or 'nothing'}. "
+        + (f"Tags of {name}: {', '.join(tags)}." if tags else "`r21d zoo list` has all.")
+    )
+
+
 def is_tag(text: str) -> bool:
     """Whether some variant has weights of this tag."""
     return text == BEST_KINETICS or any(row.tag == text for row in WEIGHTS)
