@@ -57,7 +57,7 @@ def write_checkpoint(path: pathlib.Path) -> None:
 def conversion_s(source: pathlib.Path, turns: int) -> dict[str, float]:
     """Median seconds of the conversion, of reading the file's bytes, and of writing the weights."""
     from r21d_keras import VideoResNet
-    from r21d_keras.zoo.convert import convert_checkpoint
+    from r21d_keras.zoo.checkpoints.convert import convert_checkpoint
 
     model = VideoResNet(VARIANT, input_shape=(None, None, None, 3))
     written = source.with_name("written.weights.h5")
@@ -71,7 +71,7 @@ def conversion_s(source: pathlib.Path, turns: int) -> dict[str, float]:
 def conversion_memory(source: pathlib.Path) -> dict[str, int]:
     """Bytes resident before the conversion, in a process that has built a network, and at most."""
     from r21d_keras import VideoResNet
-    from r21d_keras.zoo.convert import convert_checkpoint
+    from r21d_keras.zoo.checkpoints.convert import convert_checkpoint
 
     VideoResNet("f_r2d_10", width_multiplier=0.1)  # Keras and its backend have started
     gc.collect()

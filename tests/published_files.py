@@ -17,7 +17,7 @@ import numpy as np
 
 from r21d_keras import VideoResNet
 from r21d_keras.zoo import weights
-from r21d_keras.zoo.torch_names import load_torch_state
+from r21d_keras.zoo.checkpoints.torch_names import load_torch_state
 from r21d_keras.zoo.weights import get_weights
 from tests import checkpoint_files
 from tests.named_checkpoints import NAMED, seeded, torch_shapes

@@ -27,7 +27,9 @@ def seeded_array(key, shape):
 
 def seeded_state(model):
     """What torch_reference.seed_weights puts into the torch network, by our own layer names."""
-    from r21d_keras.zoo.torch_names import torch_state  # the torch side does without Keras
+    from r21d_keras.zoo.checkpoints.torch_names import (
+        torch_state,
+    )  # the torch side does without Keras
 
     inverse = {5: (4, 3, 0, 1, 2), 2: (1, 0), 1: (0,)}  # Keras' layout to torch's
     state = {}

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from r21d_keras import list_variants
-from r21d_keras.zoo.architecture import find_architecture
+from r21d_keras.zoo.checkpoints.architecture import find_architecture
 from r21d_keras.zoo.errors import CheckpointError
 from tests.named_checkpoints import NAMED, hollow, torch_shapes
 

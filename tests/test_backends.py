@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from r21d_keras import VideoResNet
-from r21d_keras.zoo.torch_names import load_torch_state
+from r21d_keras.zoo.checkpoints.torch_names import load_torch_state
 from tests.seeded import CLIP_SHAPE, NUM_CLASSES, seeded_state
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent

@@ -13,8 +13,8 @@ import pytest
 from r21d_keras import VideoResNet
 from r21d_keras._keras import KERAS3
 from r21d_keras.zoo import cache
+from r21d_keras.zoo.checkpoints.torch_names import differing
 from r21d_keras.zoo.errors import CheckpointError, DownloadError
-from r21d_keras.zoo.torch_names import differing
 from tests.cached_rows import NUM_CLASSES, VARIANT, arrays, checkpoint, row_of, sha256
 from tests.http_server import Answer, running
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from r21d_keras.variants import FAMILIES
-from r21d_keras.zoo.caffe2_names import NOT_WEIGHTS, to_torch_names
+from r21d_keras.zoo.checkpoints.caffe2_names import NOT_WEIGHTS, to_torch_names
 from r21d_keras.zoo.errors import CheckpointError
 from tests.named_checkpoints import caffe2_blobs, hollow, torch_shapes
 

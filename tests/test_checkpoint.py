@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from r21d_keras.zoo.checkpoint import read_checkpoint
+from r21d_keras.zoo.checkpoints.checkpoint import read_checkpoint
 from r21d_keras.zoo.errors import CheckpointError
 from tests.checkpoint_files import (
     write_caffe2_pickle,

@@ -11,10 +11,10 @@ import pytest
 
 from r21d_keras import VideoResNet, __version__
 from r21d_keras.variants import FAMILIES
-from r21d_keras.zoo.convert import convert_checkpoint, load_arrays, read_network
+from r21d_keras.zoo.checkpoints.convert import convert_checkpoint, load_arrays, read_network
+from r21d_keras.zoo.checkpoints.torch_names import differing
 from r21d_keras.zoo.errors import CheckpointError
 from r21d_keras.zoo.hashes import digest
-from r21d_keras.zoo.torch_names import differing
 from tests import checkpoint_files
 from tests.named_checkpoints import NAMED, seeded, torch_shapes
 from tests.seeded import CLIP_SHAPE, NUM_CLASSES, seeded_clips

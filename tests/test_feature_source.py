@@ -15,7 +15,7 @@ from r21d_keras.training.feature_source import FeatureSource, from_run, from_zoo
 from r21d_keras.training.features import write_features
 from r21d_keras.training.frames import ClipSpec
 from r21d_keras.zoo.cache import weights_file
-from r21d_keras.zoo.convert import convert_checkpoint
+from r21d_keras.zoo.checkpoints.convert import convert_checkpoint
 from r21d_keras.zoo.preprocessing import KINETICS, Preprocessing, preprocess_input
 from tests import published_files
 from tests.published_files import seeded_network

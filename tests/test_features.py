@@ -12,7 +12,7 @@ import pytest
 
 from r21d_keras import VideoResNet, get_variant, list_variants, zoo
 from r21d_keras._keras import KERAS3
-from r21d_keras.zoo.torch_names import load_torch_state
+from r21d_keras.zoo.checkpoints.torch_names import load_torch_state
 from tests.seeded import CLIP_SHAPE, NUM_CLASSES, seeded_clips
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent

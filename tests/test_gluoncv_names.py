@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from r21d_keras.zoo.checkpoints.gluoncv_names import V1, V2, to_torch_names
 from r21d_keras.zoo.errors import CheckpointError
-from r21d_keras.zoo.gluoncv_names import V1, V2, to_torch_names
 from tests.named_checkpoints import gluoncv_v1_state, gluoncv_v2_state, hollow, torch_shapes
 
 

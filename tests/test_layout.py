@@ -42,9 +42,9 @@ def name_of(path):
 
 def imports(path):
     """The modules that a file imports, at its top or later, with the project's own in full."""
-    package = {"zoo": "r21d_keras.zoo", "training": "r21d_keras.training"}.get(
-        path.parent.name, path.parent.name
-    )
+    package = name_of(path.parent).replace("/", ".")
+    if package.split(".")[0] in PACKAGES[1:]:
+        package = f"r21d_keras.{package}"
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
@@ -72,7 +72,7 @@ def test_imports_follow_the_arrow(package):
     later = PACKAGES[PACKAGES.index(package) + 1 :]
     allowed = ONLY_ALLOWED[package]
     for path in SOURCES:
-        if path.parent != ROOT / package:
+        if name_of(path).split("/")[0] != package:
             continue
         for module in imports(path):
             top = module.split(".")[0]
@@ -206,8 +206,8 @@ def test_wheel_holds_one_top_level_name_and_imports(checkout, environment, tmp_p
     assert tops == {"r21d_keras", f"r21d_keras-{__version__}.dist-info"}
     for package in PACKAGES:
         inside = "r21d_keras" if package == "r21d_keras" else f"r21d_keras/{package}"
-        files = [*(ROOT / package).glob("*.py"), *(ROOT / package).glob("labels_*.txt")]
-        wanted = {f"{inside}/{path.name}" for path in files}
+        files = [*(ROOT / package).rglob("*.py"), *(ROOT / package).glob("labels_*.txt")]
+        wanted = {f"{inside}/{path.relative_to(ROOT / package).as_posix()}" for path in files}
         assert wanted <= set(names)
     assert {"r21d_keras/py.typed", f"r21d_keras-{__version__}.dist-info/licenses/LICENSE"} <= set(
         names

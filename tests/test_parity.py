@@ -9,7 +9,7 @@ import pytest
 
 from r21d_keras import VideoResNet, get_variant
 from r21d_keras.variants import FAMILIES
-from r21d_keras.zoo.torch_names import load_torch_state
+from r21d_keras.zoo.checkpoints.torch_names import load_torch_state
 from tests.seeded import CLIP_SHAPE, NUM_CLASSES, seeded_clips, seeded_state
 
 GOLDEN = json.loads(pathlib.Path(__file__).with_name("golden.json").read_text())["logits"]

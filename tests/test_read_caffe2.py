@@ -7,11 +7,11 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from r21d_keras.zoo import protobuf
-from r21d_keras.zoo.checkpoint import read_checkpoint
+from r21d_keras.zoo.checkpoints import protobuf
+from r21d_keras.zoo.checkpoints.checkpoint import read_checkpoint
+from r21d_keras.zoo.checkpoints.read_caffe2 import read_caffe2_pickle
+from r21d_keras.zoo.checkpoints.read_minidb import MAX_RECORDS, read_minidb
 from r21d_keras.zoo.errors import CheckpointError
-from r21d_keras.zoo.read_caffe2 import read_caffe2_pickle
-from r21d_keras.zoo.read_minidb import MAX_RECORDS, read_minidb
 from tests.checkpoint_files import (
     blob_proto,
     minidb_record,

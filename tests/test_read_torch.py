@@ -9,9 +9,9 @@ import zipfile
 import numpy as np
 import pytest
 
-from r21d_keras.zoo.checkpoint import read_checkpoint
+from r21d_keras.zoo.checkpoints.checkpoint import read_checkpoint
+from r21d_keras.zoo.checkpoints.read_torch import state_dict
 from r21d_keras.zoo.errors import CheckpointError
-from r21d_keras.zoo.read_torch import state_dict
 from tests.checkpoint_files import MAGIC_NUMBER, tensor, write_torch_legacy, write_torch_zip
 from tests.pickle_writer import Call, Global, Persistent, pickled
 

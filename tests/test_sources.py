@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from r21d_keras import VideoResNet, zoo
-from r21d_keras.zoo.convert import convert_checkpoint
+from r21d_keras.zoo.checkpoints.convert import convert_checkpoint
 from r21d_keras.zoo.errors import CheckpointError
 from tests import published_files
 from tests.named_checkpoints import seeded, torch_shapes

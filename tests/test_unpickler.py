@@ -9,11 +9,11 @@ import tracemalloc
 
 import pytest
 
-from r21d_keras.zoo import pickle_opcodes, unpickler
+from r21d_keras.zoo.checkpoints import pickle_opcodes, unpickler
+from r21d_keras.zoo.checkpoints.numpy_names import numpy_names
+from r21d_keras.zoo.checkpoints.torch_tensors import TORCH_NAMES
+from r21d_keras.zoo.checkpoints.unpickler import CONTAINERS, unpickle
 from r21d_keras.zoo.errors import CheckpointError
-from r21d_keras.zoo.numpy_names import numpy_names
-from r21d_keras.zoo.torch_tensors import TORCH_NAMES
-from r21d_keras.zoo.unpickler import CONTAINERS, unpickle
 from tests.pickle_writer import Call, Global, Persistent, Raw, pickled
 
 MB = 2**20

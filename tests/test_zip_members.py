@@ -8,9 +8,9 @@ import zlib
 import numpy as np
 import pytest
 
-from r21d_keras.zoo.checkpoint import read_checkpoint
+from r21d_keras.zoo.checkpoints.checkpoint import read_checkpoint
+from r21d_keras.zoo.checkpoints.zip_members import MAX_MEMBERS, Archive
 from r21d_keras.zoo.errors import CheckpointError
-from r21d_keras.zoo.zip_members import MAX_MEMBERS, Archive
 from tests.checkpoint_files import tensor, write_torch_zip
 from tests.pickle_writer import pickled
 

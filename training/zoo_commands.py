@@ -97,7 +97,7 @@ def _convert(values: flags.FlagValues, positional: list[str]) -> int:
     variant, convention = values["variant"].value, values["convention"].value
     _check_known("variant", variant, list_variants())
     with starting_quietly():
-        from r21d_keras.zoo.convert import convert_checkpoint
+        from r21d_keras.zoo.checkpoints.convert import convert_checkpoint
     from r21d_keras.zoo.weights_h5 import SUFFIX, card_path
 
     out = out.removesuffix(SUFFIX) + SUFFIX

@@ -204,7 +204,7 @@ def _fetch(row: Weights, path: pathlib.Path, patience) -> str:
 
 
 def _convert(row: Weights, original: pathlib.Path, sha256: str, path: pathlib.Path) -> None:
-    from .convert import convert_checkpoint
+    from .checkpoints.convert import convert_checkpoint
 
     with explained(path, f"The original, {row.file_name} of {row.page}, is at {original}."):
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -11,7 +11,7 @@ import keras
 from r21d_keras import get_variant
 
 from .cache import weights_file
-from .convert import load_arrays, read_network
+from .checkpoints.convert import load_arrays, read_network
 from .errors import CheckpointError
 from .published import Weights
 from .weights import get_weights, is_tag

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from r21d_keras.resnet import STEM_CHANNELS, STEM_MID_CHANNELS
 from r21d_keras.variants import CONVENTIONS, DEPTHS, FAMILIES, get_convention, get_variant
 from r21d_keras.variants import mid_channels as paper_width
+from r21d_keras.zoo.errors import CheckpointError
 
 from .caffe2_names import to_torch_names as caffe2
-from .errors import CheckpointError
 from .foreign import refuse_foreign
 from .gluoncv_names import V1, V2
 from .gluoncv_names import to_torch_names as gluoncv

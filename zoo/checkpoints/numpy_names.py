@@ -4,7 +4,8 @@ import math
 
 import numpy as np
 
-from .errors import CheckpointError
+from r21d_keras.zoo.errors import CheckpointError
+
 from .pickle_opcodes import MAX_TEXT, Buildable, Function, shown
 
 # Numbers and booleans; above all no objects, no text, no records.

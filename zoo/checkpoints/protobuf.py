@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from .errors import CheckpointError
+from r21d_keras.zoo.errors import CheckpointError
 
 VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5  # wire types; 3 and 4, groups, are long out of use
 MAX_VARINT = 10  # bytes

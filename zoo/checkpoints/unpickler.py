@@ -10,7 +10,8 @@ by a size that a file claims, and there are no loops to be caught in.
 import struct
 from collections.abc import Mapping
 
-from .errors import CheckpointError
+from r21d_keras.zoo.errors import CheckpointError
+
 from .pickle_opcodes import OPCODES, Function, shown, to_dict
 
 # An opcode makes one object of 200 bytes at most, so this bounds what a hostile pickle makes of

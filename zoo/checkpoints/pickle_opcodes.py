@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from .errors import CheckpointError
+from r21d_keras.zoo.errors import CheckpointError
 
 MAX_MARKS = 1000  # lists and tuples open at once; a state dict has three
 MAX_TEXT = 255  # bytes of an 8-bit string that is text; longer ones are an array's data

@@ -9,13 +9,13 @@ import keras
 import numpy as np
 
 from r21d_keras import VideoResNet, __version__
+from r21d_keras.zoo.errors import CheckpointError
+from r21d_keras.zoo.hashes import digest
+from r21d_keras.zoo.weights_h5 import SUFFIX, card_path
 
 from .architecture import Architecture, find_architecture
 from .checkpoint import read_checkpoint
-from .errors import CheckpointError
-from .hashes import digest
 from .torch_names import NOT_A_WEIGHT, differing, load_torch_state
-from .weights_h5 import SUFFIX, card_path
 
 
 def convert_checkpoint(

@@ -9,8 +9,7 @@ import keras
 import numpy as np
 
 from r21d_keras.walk import leaf_layers
-
-from .errors import CheckpointError
+from r21d_keras.zoo.errors import CheckpointError
 
 # torch (filters, channels, t, h, w) -> Keras (t, h, w, channels, filters).
 CONV_AXES = (2, 3, 4, 1, 0)

@@ -8,7 +8,8 @@ import struct
 import zlib
 from typing import NamedTuple
 
-from .errors import CheckpointError
+from r21d_keras.zoo.errors import CheckpointError
+
 from .pickle_opcodes import shown
 from .unpickler import MAX_GROWTH
 

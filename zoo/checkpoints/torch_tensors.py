@@ -5,7 +5,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .errors import CheckpointError
+from r21d_keras.zoo.errors import CheckpointError
+
 from .numpy_names import MAX_DIMS
 from .pickle_opcodes import Function, shown
 

@@ -4,7 +4,8 @@ import mmap
 import pathlib
 import struct
 
-from .errors import CheckpointError
+from r21d_keras.zoo.errors import CheckpointError
+
 from .read_caffe2 import read_caffe2_pickle
 from .read_minidb import read_minidb
 from .read_torch import read_torch_legacy, read_torch_zip

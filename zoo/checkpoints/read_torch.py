@@ -2,7 +2,8 @@
 
 import struct
 
-from .errors import CheckpointError
+from r21d_keras.zoo.errors import CheckpointError
+
 from .numpy_names import numpy_names
 from .pickle_opcodes import shown
 from .torch_tensors import TORCH_NAMES, Part, Storage, Tensor

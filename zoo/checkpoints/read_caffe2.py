@@ -1,6 +1,7 @@
 """Caffe2 weights as VMZ publishes them: a pickle of {"blobs": {name: array}} by Python 2."""
 
-from .errors import CheckpointError
+from r21d_keras.zoo.errors import CheckpointError
+
 from .numpy_names import Array, numpy_names
 from .unpickler import CONTAINERS, unpickle
 

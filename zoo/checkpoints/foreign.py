@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from .errors import CheckpointError
+from r21d_keras.zoo.errors import CheckpointError
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,7 +7,8 @@ c2/lib/models/builder/video_model.py (blocks). One rule for all families and dep
 import re
 from dataclasses import dataclass
 
-from .errors import CheckpointError
+from r21d_keras.zoo.errors import CheckpointError
+
 from .torch_names import renamed
 
 CONV = {"w": "weight"}

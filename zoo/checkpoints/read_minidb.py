@@ -12,7 +12,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .errors import CheckpointError
+from r21d_keras.zoo.errors import CheckpointError
+
 from .numpy_names import MAX_DIMS
 from .protobuf import BYTES, VARINT, fields, integers, signed
 

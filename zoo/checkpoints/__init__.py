@@ -1,0 +1,1 @@
+"""Other frameworks' files: read without running anything in them, named, recognised, converted."""
