@@ -13,12 +13,15 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from r21d_keras import zoo
 from r21d_keras.training.config import ConfigError, to_json
 from r21d_keras.training.loop import DivergedError
 from r21d_keras.training.model_dir import build_model, load_run, save_weights
 from r21d_keras.training.start import check_weights, freeze, load_start
 from r21d_keras.training.train import train
 from r21d_keras.training.video import VideoError
+from r21d_keras.zoo import weights as published
+from tests import cached_rows
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 OPTIONS = {"epochs": 3, "clips_per_epoch": 11, "steps_per_call": 2}  # of make_config
@@ -176,6 +179,24 @@ def test_a_deeper_networks_weights_are_refused(make_config, tmp_path):
     config = make_config(weights=str(path))
     with pytest.raises(ConfigError, match="do not fit r2plus1d_10"):
         load_start(build_model(config, 3), config, 3)
+
+
+def test_a_run_starts_from_published_weights_by_tag(make_config, tmp_path, monkeypatch):
+    row = cached_rows.row_of(labels=None)
+    (tmp_path / row.file_name).write_bytes(cached_rows.checkpoint())
+    monkeypatch.setattr(published, "WEIGHTS", (row,))
+    for name, value in (("MIRROR", tmp_path), ("HOME", tmp_path / "home"), ("OFFLINE", "1")):
+        monkeypatch.setenv(f"R21D_{name}", str(value))
+    options = {"variant": row.variant, "weights": row.tag, "width_multiplier": 1.0}
+    config = make_config(**options, epochs=1, freeze_until="layer4")
+    train(config)
+    trained, start = load_run(config.model_dir)[2], zoo.f_r2d_10(weights=row.tag)
+    for layer in start.layers[:-1]:
+        for old, new in zip(layer.weights, trained.get_layer(layer.name).weights, strict=True):
+            np.testing.assert_array_equal(old.numpy(), new.numpy())
+    assert trained.output_shape == (None, 2)
+    with pytest.raises(ConfigError, match="convention='torchvision': .*has 'paper'"):
+        train(make_config("other", **options, convention="torchvision"))
 
 
 class Spoil(keras.callbacks.Callback):
