@@ -12,9 +12,12 @@ MSRA = {"scale": 2.0, "mode": "fan_out", "distribution": "untruncated_normal"}
 BN_MOMENTUM = 0.9
 
 
-def msra():
-    """A fresh MSRA initialiser: one instance for two weights would draw them alike."""
-    return keras.initializers.VarianceScaling(**MSRA)
+def make_initializer(like=None):
+    """A fresh initialiser, MSRA or one `like` that: one instance would draw two weights alike."""
+    if not like:
+        return keras.initializers.VarianceScaling(**MSRA)
+    like = keras.initializers.get(like)
+    return type(like).from_config(like.get_config())
 
 
 @_keras.register_serializable(package="r21d_keras")
@@ -90,6 +93,7 @@ class Conv2Plus1D(keras.layers.Layer):
         bn_epsilon: added to the variance: 1e-3 in the paper's code, 1e-5 in torchvision.
         synchronized: batch statistics over all replicas of a `tf.distribute` strategy.
         compute: as for `FoldedConv3D`, "auto" or "conv3d".
+        kernel_initializer: of both kernels, as Keras' layers take it; None: MSRA, as VMZ has it.
     """
 
     def __init__(
@@ -101,12 +105,14 @@ class Conv2Plus1D(keras.layers.Layer):
         bn_epsilon=CONVENTIONS["paper"].bn_epsilon,
         synchronized=False,
         compute="auto",
+        kernel_initializer=None,
         **kwargs,
     ):
         super().__init__(**kwargs)
         self.filters = filters
         self.kernel_size = _triple(kernel_size)
         self.strides = _triple(strides)
+        self.kernel_initializer = kernel_initializer and keras.initializers.get(kernel_initializer)
         self.mid_filters = mid_filters
         self.bn_epsilon = bn_epsilon
         self.synchronized = synchronized
@@ -147,7 +153,7 @@ class Conv2Plus1D(keras.layers.Layer):
             strides,
             compute=self.compute,
             use_bias=False,
-            kernel_initializer=msra(),
+            kernel_initializer=make_initializer(self.kernel_initializer),
             dtype=self.dtype_policy,
             name=_keras.layer_name(f"{self.name}.{part}"),
         )
@@ -169,7 +175,10 @@ class Conv2Plus1D(keras.layers.Layer):
             "filters", "kernel_size", "strides", "mid_filters", "bn_epsilon", "synchronized",
             "compute",
         )  # fmt: skip
-        return {**super().get_config(), **{name: getattr(self, name) for name in names}}
+        config = {name: getattr(self, name) for name in names}
+        if self.kernel_initializer:
+            config["kernel_initializer"] = keras.initializers.serialize(self.kernel_initializer)
+        return {**super().get_config(), **config}
 
 
 def _output_shape(input_shape, filters, pads, kernel_size, strides) -> tuple:

@@ -8,7 +8,7 @@ import keras
 
 from . import _keras
 from .heads import add_head, check_head
-from .layers import BN_MOMENTUM, Conv2Plus1D, FoldedConv3D, msra
+from .layers import BN_MOMENTUM, Conv2Plus1D, FoldedConv3D, make_initializer
 from .variants import Convention, get_convention, get_variant, mid_channels
 
 STEM_CHANNELS = 64  # Table 1, conv1
@@ -30,6 +30,7 @@ def VideoResNet(
     dropout: float = 0.0,
     sync_bn: bool = False,
     compute: str = "auto",
+    kernel_initializer=None,
     name: str | None = None,
 ) -> keras.Model:
     """One of the paper's networks with random weights. Clips in, class probabilities out.
@@ -56,6 +57,8 @@ def VideoResNet(
         sync_bn: batch statistics over all replicas of a `tf.distribute` strategy.
         compute: "auto" computes convolutions as is fastest on this backend's CPUs (see
             `FoldedConv3D`), "conv3d" as the backend's own Conv3D.
+        kernel_initializer: of all convolutions, as Keras' layers take it; None: MSRA (He et al.
+            2015), as VMZ and torchvision.
         name: of the model; the variant's by default.
 
     Returns:
@@ -69,7 +72,9 @@ def VideoResNet(
     num_classes = check_head(num_classes, include_top, pooling, dropout)
     if not 0 < width_multiplier < math.inf:
         raise ValueError(f"width_multiplier={width_multiplier!r}: expected a number above 0.")
-    build = _Builder(get_convention(convention), width_multiplier, sync_bn, compute)
+    build = _Builder(
+        get_convention(convention), width_multiplier, sync_bn, compute, kernel_initializer
+    )
     inputs = keras.Input(shape, name="clips")  # (B, T, H, W, C)
     x = build.stem(inputs, spec.kinds[0])  # (B, T, H/2, W/2, 64), T = 1 for R2D
     for stage in range(4):  # (B, T', H/2**(stage+1), W/2**(stage+1), 64 * 2**stage * expansion)
@@ -86,6 +91,7 @@ class _Builder:
     width: float
     sync_bn: bool
     compute: str
+    kernel_initializer: object
 
     def channels(self, number):
         return max(1, round(number * self.width))
@@ -163,6 +169,7 @@ class _Builder:
             bn_epsilon=self.convention.bn_epsilon,
             synchronized=self.sync_bn,
             compute=self.compute,
+            kernel_initializer=self.kernel_initializer,
             name=_keras.layer_name(name),
         )
 
@@ -174,7 +181,7 @@ class _Builder:
             padding=padding,
             compute=self.compute,
             use_bias=False,
-            kernel_initializer=msra(),
+            kernel_initializer=make_initializer(self.kernel_initializer),
             name=_keras.layer_name(name),
         )
 

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from r21d_keras import Conv2Plus1D, FoldedConv3D, folding
+from r21d_keras import Conv2Plus1D, FoldedConv3D, VideoResNet, folding
+from r21d_keras.walk import leaf_layers
 
 
 def plain_conv3d(clips, kernel, strides, pads):
@@ -164,3 +165,18 @@ def test_engine_follows_the_switch_of_onednn(asked, engine, monkeypatch):
 def test_a_gpu_computes_by_the_backends_own_conv3d(monkeypatch):
     monkeypatch.setitem(folding._SEES_GPU, "tensorflow", lambda tensorflow: True)
     assert {FoldedConv3D(2, k)._method for k in ((1, 3, 3), (3, 1, 1), 3)} == {"conv3d"}
+
+
+def test_a_kernel_initializer_is_given_on_drawn_anew_and_kept():
+    layer = Conv2Plus1D(4, kernel_initializer=keras.initializers.RandomNormal(stddev=0.5))
+    twin = Conv2Plus1D.from_config(layer.get_config())
+    for each in (layer, twin):
+        each.build((None, 4, 8, 8, 3))
+        assert 0.3 < np.std(each.spatial.kernel.numpy()) < 0.7
+    again = layer._conv(layer.spatial.filters, (1, 3, 3), (1, 1, 1), "0")
+    again.build((None, 4, 8, 8, 3))
+    assert not np.array_equal(again.kernel.numpy(), layer.spatial.kernel.numpy())
+    model = VideoResNet("r2plus1d_10", width_multiplier=0.125, kernel_initializer="zeros")
+    for inner, _ in leaf_layers(model):
+        if isinstance(inner, FoldedConv3D):
+            assert not inner.kernel.numpy().any()

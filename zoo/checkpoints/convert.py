@@ -113,6 +113,7 @@ def _build(network: Architecture) -> keras.Model:
         input_shape=(network.frames, None, None, network.input_channels),
         convention=network.convention,
         classifier_activation=None,
+        kernel_initializer="zeros",  # to draw kernels would be most of the work of building
     )
 
 
