@@ -132,6 +132,18 @@ def tiny_run(tmp_path_factory, motion_videos):
 
 
 @pytest.fixture
+def log(caplog, monkeypatch):
+    """caplog for what training logs through absl, however other tests have left its logger."""
+    from absl import logging
+
+    monkeypatch.setattr(logging.get_absl_logger(), "propagate", True)
+    verbosity = logging.get_verbosity()
+    logging.set_verbosity(logging.INFO)
+    yield caplog
+    logging.set_verbosity(verbosity)
+
+
+@pytest.fixture
 def make_config(request, tmp_path, tiny_videos):
     """A function that configures a small run on `tiny_videos`; OPTIONS of a test file go first."""
     from r21d_keras.training.recipes import resolve

@@ -1,7 +1,6 @@
 """Networks to take features from: which clips they are shown, and what is refused and when."""
 
 import dataclasses
-import logging
 import shutil
 
 import keras
@@ -83,7 +82,7 @@ def test_the_alias_and_the_rows_own_numbers():
     assert source.model.input_shape == (None, *RGB.input_shape)
 
 
-def test_files_of_published_weights_are_known(mirror, tmp_path, caplog):
+def test_files_of_published_weights_are_known(mirror, tmp_path):
     """The authors' file, what it was converted to here, and what its owner converted it to."""
     original, mine = mirror / ASPECT.file_name, tmp_path / "mine.weights.h5"
     row = zoo.get_weights(ASPECT.variant, ASPECT.tag)
@@ -94,13 +93,12 @@ def test_files_of_published_weights_are_known(mirror, tmp_path, caplog):
         assert source.model.input_shape == (None, 4, 32, 32, 3)
 
 
-def test_other_files_are_shown_kinetics_clips_and_the_log_says_so(mirror, tmp_path, caplog):
+def test_other_files_are_shown_kinetics_clips_and_the_log_says_so(mirror, tmp_path, log):
     path = tmp_path / "somebodys.pkl"
     shutil.copy(mirror / RGB.file_name, path)
-    with caplog.at_level(logging.INFO):
-        source = from_zoo(RGB.variant, str(path), FeatureOptions())
+    source = from_zoo(RGB.variant, str(path), FeatureOptions())
     assert source.preprocessing == KINETICS and source.clip_frames == 16
-    assert "somebodys.pkl: video is prepared as for Kinetics" in caplog.text
+    assert "somebodys.pkl: video is prepared as for Kinetics" in log.text
 
 
 def test_a_file_gives_what_its_network_gives(videos, tmp_path):

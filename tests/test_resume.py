@@ -10,7 +10,6 @@ import sys
 
 import pytest
 import tensorflow as tf
-from absl import logging
 
 from r21d_keras.training.callbacks import HistoryFile, Progress
 from r21d_keras.training.config import ConfigError
@@ -27,12 +26,6 @@ with sole_writer(pathlib.Path(sys.argv[1])):
     print("held", flush=True)
     time.sleep(60)
 """
-
-
-@pytest.fixture
-def log(caplog):
-    logging.get_absl_logger().propagate = True
-    return caplog
 
 
 def write_run(config):

@@ -212,7 +212,7 @@ class Spoil(keras.callbacks.Callback):
 
 
 def test_files_that_go_bad_in_mid_run_end_it_only_on_demand(
-    make_config, tiny_videos, tmp_path, caplog
+    make_config, tiny_videos, tmp_path, log
 ):
     videos = tmp_path / "videos"
     for on_bad_video in ("stop", "check"):
@@ -224,7 +224,7 @@ def test_files_that_go_bad_in_mid_run_end_it_only_on_demand(
                 train(config, [Spoil(videos)])
         else:
             train(config, [Spoil(videos)])
-    assert "could not be read in mid-run" in caplog.text
+    assert "could not be read in mid-run" in log.text
 
 
 @pytest.mark.parametrize("weights", ["kinetics500", "absent.weights.h5"])
