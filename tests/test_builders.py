@@ -46,6 +46,16 @@ def pretrained():
 
 
 @pytest.fixture
+def policy():
+    """A function that sets the precision of new layers; that of before comes back."""
+    place = keras.config if hasattr(keras, "config") else keras.mixed_precision
+    names = ("set_dtype_policy", "set_global_policy")
+    put = next(getattr(place, name) for name in names if hasattr(place, name))
+    yield put
+    put("float32")
+
+
+@pytest.fixture
 def empty_home(tmp_path, monkeypatch):
     """A cache with nothing in it, and nothing to fill it from."""
     monkeypatch.setenv("R21D_HOME", str(tmp_path / "home"))
@@ -65,7 +75,7 @@ def test_every_variant_has_a_builder_that_says_what_it_takes(variant):
 
 def test_help_shows_the_arguments_and_the_explanation():
     text = pydoc.render_doc(zoo.r2plus1d_18, renderer=pydoc.plaintext)
-    assert "r2plus1d_18(weights: str | None = None, include_top: bool = True, " in text
+    assert "r2plus1d_18(weights: str | " in text and ", include_top: bool = True, " in text
     assert "the classifier starts at random" in text
 
 
@@ -107,6 +117,37 @@ def test_a_tag_gives_the_published_network(pretrained):
     np.testing.assert_allclose(model(clips), expected(clips), atol=1e-5)
     probabilities = zoo.r2plus1d_10(TAG, input_shape=SMALL_CLIP, name="mine")(clips)
     np.testing.assert_allclose(probabilities, keras.activations.softmax(expected(clips)), atol=1e-6)
+
+
+@pytest.mark.parametrize("of", [lambda row: row, lambda row: row.name, lambda row: row.tag])
+def test_weights_are_a_row_or_its_name_or_its_tag(of, pretrained):
+    model, clips = pretrained
+    built = getattr(zoo, RGB.variant)(of(get_weights(RGB.variant, TAG)), input_shape=SMALL_CLIP)
+    assert built.output_shape == (None, RGB.num_classes)
+    head = [model.layers[-1].get_weights()[0], built.layers[-1].get_weights()[0]]
+    np.testing.assert_array_equal(*head)
+
+
+@pytest.mark.parametrize("of", [lambda row: row, lambda row: row.name])
+def test_weights_of_another_variant_are_refused(of, empty_home):
+    with pytest.raises(
+        ValueError, match=f"{R2D.variant}; expected some of {RGB.variant}. Take zoo.{R2D.variant}"
+    ):
+        getattr(zoo, RGB.variant)(of(get_weights(R2D.variant, R2D.tag)))
+
+
+def test_weights_are_exact_whatever_the_users_precision(pretrained, tmp_path, monkeypatch, policy):
+    monkeypatch.setenv("R21D_HOME", str(tmp_path / "home"))  # so that it is converted here
+    builder = getattr(zoo, RGB.variant)
+    policy("float16")
+    half = builder(TAG, input_shape=SMALL_CLIP)
+    policy("float32")
+    single = builder(TAG, input_shape=SMALL_CLIP)
+    for low, high in zip(half.get_weights(), single.get_weights(), strict=True):
+        np.testing.assert_array_equal(low, high.astype(low.dtype))
+    expected = pretrained[0].get_weights()
+    for ours, theirs in zip(single.get_weights(), expected, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
 
 
 def test_the_clip_is_that_of_the_weights_unless_another_is_given():
@@ -223,7 +264,7 @@ def test_what_cannot_be_is_said_before_anything_is_fetched(options, message, emp
 
 
 def test_a_variant_without_published_weights_says_which_have_some():
-    with pytest.raises(ValueError, match="no weights of mc5_101 are published.* some of .*mc5_18"):
+    with pytest.raises(ValueError, match="for mc5_101: .*some of .*mc5_18"):
         zoo.mc5_101("kinetics400")
 
 

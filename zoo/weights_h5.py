@@ -13,6 +13,8 @@ from .errors import CheckpointError
 SUFFIX = ".weights.h5"
 """How Keras wants the names of such files to end."""
 
+OF_TRAINING = ("optimizer", "metrics")  # groups of a compiled model's file; metrics: Keras 2 alone
+
 
 @dataclass(frozen=True)
 class Contents:
@@ -61,8 +63,8 @@ def read_contents(path: str | os.PathLike) -> Contents:
     shapes = []
 
     def note(name, item):
-        # Not the optimizer's state, nor the integer state of random layers.
-        if isinstance(item, h5py.Dataset) and not name.startswith("optimizer"):
+        # Not what training keeps beside the weights, nor the integer state of random layers.
+        if isinstance(item, h5py.Dataset) and name.split("/")[0] not in OF_TRAINING:
             if np.issubdtype(item.dtype, np.floating):
                 shapes.append(item.shape)
 
