@@ -1,5 +1,7 @@
 """Everything in which Keras 2.15 and Keras 3 differ. No other file asks for a version."""
 
+import contextlib
+
 import keras
 
 KERAS3 = int(keras.__version__.split(".")[0]) >= 3
@@ -46,6 +48,21 @@ def backend_name() -> str:
 def backend_variable(variable):
     """The backend's own variable behind a model's weight; on Keras 2 the weight is that itself."""
     return variable.value if KERAS3 else variable
+
+
+@contextlib.contextmanager
+def float32_policy():
+    """Within, new layers compute and keep their weights in float32, whatever the user's policy."""
+    if KERAS3:
+        get, put = keras.config.dtype_policy, keras.config.set_dtype_policy
+    else:
+        get, put = keras.mixed_precision.global_policy, keras.mixed_precision.set_global_policy
+    users = get()
+    put("float32")
+    try:
+        yield
+    finally:
+        put(users)
 
 
 def scale_losses(optimizer):

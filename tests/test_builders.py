@@ -264,7 +264,7 @@ def test_what_cannot_be_is_said_before_anything_is_fetched(options, message, emp
 
 
 def test_a_variant_without_published_weights_says_which_have_some():
-    with pytest.raises(ValueError, match="for mc5_101: .*some of .*mc5_18"):
+    with pytest.raises(ValueError, match="none of mc5_101 here, but some of .*mc5_18"):
         zoo.mc5_101("kinetics400")
 
 

@@ -1,4 +1,5 @@
 import dataclasses
+import json
 import os
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from r21d_keras.training.config import (
     validate,
 )
 from r21d_keras.training.recipes import RECIPES, define_flags, given_flags, resolve
+from r21d_keras.zoo.weights import get_weights
 
 FREE = ("crop_size", "resize_height", "resize_width", "variant", "convention")
 
@@ -191,10 +193,24 @@ def test_a_tag_brings_the_numbers_of_its_weights_and_flags_override_them():
     assert resolve(overrides=deep).resize_width == 170  # its shorter side of 128, as 4:3
 
 
+def test_a_file_that_was_converted_from_published_weights_brings_their_numbers(tmp_path):
+    row = get_weights("r2plus1d_18", "kinetics400_16f_gluoncv")
+    card = {"source": row.file_name, "source_sha256": "0" * 64, "input_shape": [None] * 3 + [3]}
+    (tmp_path / "mine.json").write_text(json.dumps(card), "utf-8")
+    path = tmp_path / "mine.weights.h5"
+    path.touch()
+    options = {"variant": "r2plus1d_18", "weights": str(path)}
+    assert resolve(overrides=options).mean == row.preprocessing.mean
+    torchvision = get_weights("r2plus1d_18", "kinetics400_16f_torchvision")
+    card["source"] = torchvision.file_name  # of that name, with another hash
+    (tmp_path / "mine.json").write_text(json.dumps(card), "utf-8")
+    assert resolve(overrides=options).convention == "paper"
+
+
 @pytest.mark.parametrize(
     ("variant", "tag", "message"),
     [
-        ("r2plus1d_10", "kinetics400", "no weights of r2plus1d_10 are published"),
+        ("r2plus1d_10", "kinetics400", "there are none of r2plus1d_10 here"),
         ("r2plus1d_34", "kinetics400_32f_flow", "take optical flow"),
     ],
 )

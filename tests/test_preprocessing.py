@@ -51,7 +51,7 @@ def test_a_real_frame_differs_little_from_opencv():
     """On smooth pictures nearly all pixels are the same, not only within one level."""
     rows, columns = np.mgrid[:240, :320]
     clip = np.stack([rows / 2, columns / 2, (rows + columns) / 3], -1).astype(np.uint8)[None]
-    difference = crop_frames(clip).astype(int) - by_opencv(clip, KINETICS)
+    difference = crop_frames(clip, KINETICS).astype(int) - by_opencv(clip, KINETICS)
     assert np.abs(difference).max() <= 1 and np.mean(difference != 0) < 0.05
 
 
@@ -62,7 +62,7 @@ def test_numbers_by_hand():
     white = np.full((16, 128, 171, 3), 255, np.uint8)
     # (1 - 0.43216) / 0.22803, (1 - 0.394666) / 0.22145, (1 - 0.37645) / 0.216989
     expected = np.broadcast_to([2.490198, 2.733502, 2.873648], (16, 112, 112, 3))
-    np.testing.assert_allclose(preprocess_input(white), expected, atol=1e-5)
+    np.testing.assert_allclose(preprocess_input(white, KINETICS), expected, atol=1e-5)
     black = np.zeros((1, 9, 7, 3), np.uint8)
     imagenet = get_weights("r2plus1d_18", "kinetics400_16f_gluoncv")
     # -0.485 / 0.229, -0.456 / 0.224, -0.406 / 0.225
@@ -98,10 +98,10 @@ def test_shorter_side(resize, size, expected):
 def test_batches_are_their_clips(num_clips, length, height, width):
     clips = noise((num_clips, length, height, width, 3))
     before = clips.copy()
-    batch = preprocess_input(clips)
+    batch = preprocess_input(clips, KINETICS)
     assert batch.shape == (num_clips, length, 112, 112, 3)
     for clip, ours in zip(clips, batch, strict=True):
-        np.testing.assert_array_equal(preprocess_input(clip), ours)
+        np.testing.assert_array_equal(preprocess_input(clip, KINETICS), ours)
     np.testing.assert_array_equal(clips, before)
 
 
@@ -112,13 +112,15 @@ def test_every_row_gets_its_clip(row):
     clip = clip.astype(np.float32) / 100 if channels == 2 else clip
     assert preprocess_input(clip, row).shape == row.input_shape
     assert preprocess_input(clip, row.preprocessing).shape == row.input_shape
+    np.testing.assert_array_equal(preprocess_input(clip, row.name), preprocess_input(clip, row))
 
 
 def test_memory_that_cannot_be_written_or_is_strided():
     clip = noise((2, 40, 50, 3))
     clip.flags.writeable = False
     np.testing.assert_array_equal(
-        preprocess_input(clip[:, ::-1, ::2]), preprocess_input(clip[:, ::-1, ::2].copy())
+        preprocess_input(clip[:, ::-1, ::2], KINETICS),
+        preprocess_input(clip[:, ::-1, ::2].copy(), KINETICS),
     )
 
 
@@ -169,17 +171,23 @@ CLIP = np.zeros((2, 20, 20, 3), np.uint8)
     [
         (
             CLIP.astype(np.float32) / 255,
-            None,
+            KINETICS,
             TypeError,
             r"float32; .*pass np.rint\(frames \* 255\).ast",
         ),
-        (CLIP.astype(np.int64), None, TypeError, "Frames are int64; expected uint8 RGB"),
-        (CLIP[0], None, ValueError, r"\(20, 20, 3\); expected \(T, H, W, 3\) or \(N, T, H, W, 3\)"),
-        (CLIP[..., :1], None, ValueError, r"shape \(2, 20, 20, 1\).*RGB frames"),
-        (CLIP[:0], None, ValueError, r"shape \(0, 20, 20, 3\).*nothing empty"),
+        (CLIP.astype(np.int64), KINETICS, TypeError, "Frames are int64; expected uint8 RGB"),
+        (
+            CLIP[0],
+            KINETICS,
+            ValueError,
+            r"\(20, 20, 3\); expected \(T, H, W, 3\) or \(N, T, H, W, 3\)",
+        ),
+        (CLIP[..., :1], KINETICS, ValueError, r"shape \(2, 20, 20, 1\).*RGB frames"),
+        (CLIP[:0], KINETICS, ValueError, r"shape \(0, 20, 20, 3\).*nothing empty"),
         (CLIP, FLOW_ROW, TypeError, r"Optical flow is uint8; .*crop_frames\(video, weights\)"),
         (CLIP * 1.0, FLOW_ROW, ValueError, r"expected \(T, H, W, 2\).*right, down"),
-        (CLIP, "kinetics400", TypeError, "weights='kinetics400': expected a row of list_weights"),
+        (CLIP, "kinetics400", ValueError, "expected a checkpoint as VARIANT.TAG; got kinetics400"),
+        (CLIP, None, TypeError, "weights=None: expected a row of list_weights"),
         (CLIP, Preprocessing(resize=64), ValueError, "crop of 112 pixels does not fit .* to 64"),
     ],
 )

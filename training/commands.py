@@ -61,7 +61,7 @@ def _evaluate(values: flags.FlagValues, positional: list[str]) -> int:
     result = evaluate(
         model_dir,
         values["num_clips"].value,
-        values["weights"].value,
+        _weights_of_run(values),
         {name: value for name, value in places.items() if value is not None},
     )
     print(summary(result))
@@ -83,7 +83,7 @@ def _export(values: flags.FlagValues, positional: list[str]) -> int:
     with starting_quietly():
         from .export import export
 
-    export(model_dir, out, values["weights"].value)
+    export(model_dir, out, _weights_of_run(values))
     print(f"SavedModel: {out}\nTry it:     r21d predict --model={out} VIDEO")
     return DONE
 
@@ -155,12 +155,18 @@ def _define_weights(values: flags.FlagValues) -> None:
 
     flags.DEFINE_enum(
         "weights",
-        WEIGHTS[0],
+        None,
         list(WEIGHTS),
-        "which weights of a run; best are chosen by accuracy on its test videos, so that their own "
-        "accuracy there is flattered",
+        f"which weights of a run (default {WEIGHTS[0]}); best are chosen by accuracy on its test "
+        "videos, so that their own accuracy there is flattered",
         flag_values=values,
     )
+
+
+def _weights_of_run(values: flags.FlagValues) -> str:
+    from .config import WEIGHTS
+
+    return values["weights"].value or WEIGHTS[0]
 
 
 COMMANDS = {

@@ -73,7 +73,7 @@ class TrainConfig:
         resume="free",
     )
     weights: str = _option(
-        "none", "none, a tag of `r21d zoo list`, or a .weights.h5, .pth or .pkl file", path=True
+        "none", "none, a name of `r21d zoo list`, or a .weights.h5, .pth or .pkl file", path=True
     )
     clip_frames: int = _option(16, "frames in a clip", low=1, high=512)
     crop_size: int = _option(

@@ -10,11 +10,10 @@ import keras
 from absl import logging
 
 from r21d_keras import VideoResNet, get_variant
+from r21d_keras.zoo.origin import origin
 from r21d_keras.zoo.preprocessing import KINETICS, Preprocessing
-from r21d_keras.zoo.published import Weights
 from r21d_keras.zoo.sources import Source, find_source
-from r21d_keras.zoo.weights import get_weights, is_tag, list_weights
-from r21d_keras.zoo.weights_h5 import SUFFIX, load_h5, read_card
+from r21d_keras.zoo.weights_h5 import load_h5
 
 from .config import WEIGHTS, ConfigError, validate
 from .feature_options import FeatureOptions
@@ -65,7 +64,7 @@ def from_zoo(
             f"{' (horizontal and vertical optical flow)' if trained[3] == 2 else ''}; videos have "
             "3, RGB. Choose weights for RGB: `r21d zoo list` has them."
         )
-    row = _published(variant, weights)
+    row = origin(variant, weights)
     if row is None:
         logging.info("%s: video is prepared as for Kinetics, by %s.", source.name, KINETICS)
     numbers = _changed(row.preprocessing if row else KINETICS, options)
@@ -111,16 +110,6 @@ def from_run(
         preprocessing=changed.preprocessing,
         short_video=changed.short_video,
     )
-
-
-def _published(variant: str, weights: str) -> Weights | None:
-    """The row that `weights`, known to `find_source`, names, or from whose file it comes."""
-    path = pathlib.Path(weights)
-    if is_tag(weights) or not path.is_file():
-        return get_weights(variant, weights)
-    card = read_card(path) if path.name.endswith(SUFFIX) else {}
-    original = card.get("source", path.name)
-    return next((row for row in list_weights() if row.file_name == original), None)
 
 
 def _network(variant: str, source: Source, shape: tuple[int, ...]) -> keras.Model:

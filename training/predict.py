@@ -11,7 +11,6 @@ import numpy as np
 
 from r21d_keras.clips import frame_times, uniform_starts
 
-from .config import WEIGHTS
 from .decoder import VideoError
 from .prediction_picture import MAX_ROWS, PredictionRow, draw_predictions
 from .predictor import Predictor, load_predictor
@@ -58,7 +57,7 @@ def predict_and_print(
     model: str | os.PathLike,
     videos: Iterable[str],
     *,
-    weights: str = WEIGHTS[0],
+    weights: str | None = None,
     num_clips: int = 10,
     as_json: bool = False,
     picture: str | None = None,

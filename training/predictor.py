@@ -39,22 +39,25 @@ class Predictor:
     scorer: ClipScorer
 
 
-def load_predictor(model: str | os.PathLike, weights: str = WEIGHTS[0]) -> Predictor:
+def load_predictor(model: str | os.PathLike, weights: str | None = None) -> Predictor:
     """A Predictor from a run, a SavedModel that `export` wrote, or published weights.
 
     Args:
         model: the folder, whose content tells which of the two it is, or a name of `r21d zoo list`.
-        weights: one of config.WEIGHTS, for a run.
+        weights: one of config.WEIGHTS, for a run alone; None: the first of them.
 
     Raises:
-        ValueError: if it is none of these, or weights that take optical flow.
+        ValueError: if it is none of these, weights that take optical flow, or no run and `weights`
+            are given.
         DownloadError: published weights that cannot be got.
     """
     folder = Path(model)
     if not folder.exists() and str(model).partition(".")[0] in list_variants():
+        _only_for_runs(weights)
         return _from_zoo(weights_named(str(model)))
     if ModelDir(folder).config.is_file():
-        return _from_run(folder, weights)
+        return _from_run(folder, weights or WEIGHTS[0])
+    _only_for_runs(weights)
     if (folder / "saved_model.pb").is_file():
         return _from_saved_model(folder)
     versions = sorted(str(path.parent) for path in folder.glob("*/saved_model.pb"))
@@ -71,6 +74,11 @@ def predictor_of(row: Weights, model: keras.Model) -> Predictor:
     labels = load_labels(row.labels) if row.labels else _numbered(row.num_classes)
     scorer = _cropped(clip_scorer(model), row.preprocessing)
     return Predictor(labels, row.input_shape[0], "loop", row.preprocessing, scorer)
+
+
+def _only_for_runs(weights: str | None) -> None:
+    if weights is not None:
+        raise ValueError(f"weights={weights!r} is for the folder of a run alone. Leave it out.")
 
 
 def _from_run(folder: Path, weights: str) -> Predictor:

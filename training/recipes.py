@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from absl import flags
 
-from r21d_keras.zoo.weights import get_weights, is_tag
+from r21d_keras.zoo.origin import origin
 
 from .config import FIELDS, ConfigError, TrainConfig, typed, validate
 
@@ -64,8 +64,8 @@ def resolve(
 ) -> TrainConfig:
     """A checked configuration: the recipe, over it the file's values, over those `overrides`.
 
-    Under them all are the numbers of published weights, if `weights` is a tag: convention, clip
-    length, size, frame rate and normalisation.
+    Under them all are the numbers of published weights, if `weights` are some or a file that was
+    converted from them: convention, clip length, size, frame rate and normalisation.
 
     Args:
         recipe: a name of RECIPES.
@@ -139,18 +139,20 @@ def given_flags(flag_values: flags.FlagValues = flags.FLAGS) -> dict:
 
 
 def _numbers_of_weights(values: Mapping) -> dict:
-    """What published weights saw in training, as options; nothing if there is no tag."""
-    variant, tag = (values.get(name, FIELDS[name].default) for name in ("variant", "weights"))
-    if not is_tag(tag):
+    """What published weights saw in training, as options; nothing of those of one's own."""
+    variant, weights = (values.get(name, FIELDS[name].default) for name in ("variant", "weights"))
+    if weights == "none":
         return {}
     try:
-        row = get_weights(variant, tag)
+        row = origin(variant, weights)
     except ValueError as error:
-        raise ConfigError(f"weights={tag!r}: {error}") from None
+        raise ConfigError(f"weights={weights!r}: {error}") from None
+    if row is None:
+        return {}
     numbers = row.preprocessing
     if numbers.takes_flow:
         raise ConfigError(
-            f"weights={tag!r} of {variant} take optical flow; expected weights for RGB video. "
+            f"weights={weights!r} of {variant} take optical flow; expected weights for RGB video. "
             "`r21d zoo list --channels=3` names them."
         )
     # A shorter side with the aspect kept becomes the paper's 4:3 frame of that height.

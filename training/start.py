@@ -46,7 +46,15 @@ def load_start(model: keras.Model, config: TrainConfig, num_classes: int) -> Non
             f"{error} Give the --variant, --convention and --width_multiplier that the weights "
             "were made with."
         ) from None
-    logging.info("Weights: %s.", source.name)
+    logging.info(
+        "Weights: %s. Video is resized to %dx%d, mean %s, standard deviation %s, %g Hz.",
+        source.name,
+        config.resize_height,
+        config.resize_width,
+        config.mean,
+        config.std,
+        config.frame_rate,
+    )
     if not same_head:
         _copy_body(whole, model)
         logging.info(

@@ -6,6 +6,7 @@ They are one function, `build`, with the variant's name filled in.
 import functools
 import inspect
 import logging
+import os
 from collections.abc import Callable, Sequence
 
 import keras
@@ -13,6 +14,7 @@ import keras
 from r21d_keras import VideoResNet, list_variants
 from r21d_keras.heads import check_head, with_head
 
+from .published import Weights
 from .sources import Source, find_source
 
 CLIP = (16, 112, 112, 3)
@@ -25,7 +27,7 @@ _log = logging.getLogger(__name__)
 
 def build(
     variant: str,
-    weights: str | None = None,
+    weights: str | os.PathLike | Weights | None = None,
     include_top: bool = True,
     input_shape: Sequence[int | None] | None = None,
     pooling: str | None = None,
@@ -37,14 +39,14 @@ def build(
     """A network, with pretrained weights where `weights` names them. Clips in, probabilities out.
 
     >>> model = zoo.r2plus1d_18(weights="kinetics400")
-    >>> clips = zoo.preprocess_input(frames, weights=zoo.get_weights("r2plus1d_18", "kinetics400"))
+    >>> clips = zoo.preprocess_input(frames, weights="r2plus1d_18.kinetics400")
     >>> zoo.decode_predictions(model.predict(clips))
 
     Args:
         variant: family and depth; `zoo.r2plus1d_18` is `build` with "r2plus1d_18".
-        weights: None for random ones; a tag of `zoo.list_weights(variant)`, downloaded and
-            converted on first use; or a path: a .weights.h5 file, or a checkpoint of PyTorch or
-            Caffe2 in one of the known namings, converted in memory.
+        weights: None for random ones; a row of `zoo.list_weights(variant)`, its tag, or its name
+            VARIANT.TAG, downloaded and converted on first use; or a path: a .weights.h5 file, or
+            a checkpoint of PyTorch or Caffe2 in one of the known namings, converted in memory.
         include_top: whether to end with pooling and classifier.
         input_shape: (frames, height, width, channels) of a clip; any of the first three may be
             None (R2D needs its number of frames). Default: the clip that the weights were trained

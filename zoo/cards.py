@@ -45,7 +45,10 @@ def statements(row: Weights) -> list[tuple[str, str]]:
         "video top-1": row.video_top1,
         "video top-5": row.video_top5,
     }
-    scores = [f"{name} {percent(value)} %" for name, value in accuracies.items() if value]
+    scores = [
+        f"{name} {UNKNOWN if value is None else f'{percent(value)} %'}"
+        for name, value in accuracies.items()
+    ]
     return [
         ("network", f'{row.variant}, convention "{row.convention}"'),
         ("size", f"{row.num_params:,} parameters, {row.macs / 1e9:.2f} GMACs a clip"),
@@ -58,7 +61,7 @@ def statements(row: Weights) -> list[tuple[str, str]]:
         ),
         ("resize, crop", f"{resized}, then the middle {numbers.crop_size}x{numbers.crop_size}"),
         ("normalisation", f"/ {numbers.scale:g}, mean {numbers.mean}, std {numbers.std}"),
-        ("accuracy", ", ".join(scores) or UNKNOWN),
+        ("accuracy", ", ".join(scores)),
         ("protocol", row.protocol or UNKNOWN),
         ("licence", f"{row.license or UNKNOWN}. {row.license_note}"),
         ("described at", row.page),

@@ -12,6 +12,8 @@ import pathlib
 
 import numpy as np
 
+from .weights import weights_named
+
 FOLDER = pathlib.Path(__file__).parent
 LABEL_MAPS = tuple(
     sorted(path.stem.removeprefix("labels_") for path in FOLDER.glob("labels_*.txt"))
@@ -39,7 +41,8 @@ def decode_predictions(probabilities, top: int = 5, weights=None) -> list[list[t
     Args:
         probabilities: outputs (N, classes) of a network.
         top: how many classes to name for each clip.
-        weights: the network's row of `list_weights()`; None for Kinetics-400.
+        weights: the network's row of `list_weights()`, or its name VARIANT.TAG; None for
+            Kinetics-400.
 
     Returns:
         For each clip a list of `top` tuples (class, label, score), the best first; equal scores in
@@ -50,6 +53,7 @@ def decode_predictions(probabilities, top: int = 5, weights=None) -> list[list[t
             than (N, classes) or are not finite, or `top` is none of 1 .. classes.
         TypeError: if `weights` are no row.
     """
+    weights = weights_named(weights) if isinstance(weights, str) else weights
     labels = load_labels("kinetics400") if weights is None else _labels(weights)
     scores = np.asarray(probabilities, float)
     if scores.ndim != 2 or scores.shape[1] != len(labels):

@@ -45,7 +45,7 @@ class Preprocessing:
 KINETICS = Preprocessing()
 
 
-def preprocess_input(frames, weights=None) -> np.ndarray:
+def preprocess_input(frames, weights) -> np.ndarray:
     """Clips as the network of a checkpoint takes them: resized, cropped in the middle, normalised.
 
     >>> clip = np.zeros((16, 240, 320, 3), np.uint8)
@@ -57,8 +57,8 @@ def preprocess_input(frames, weights=None) -> np.ndarray:
             For optical flow rows, float (..., T, H, W, 2) with (right, down) in pixels; flow of
             the crop's size is taken as it is (see `crop_frames`), other sizes are resized, the
             vectors with them.
-        weights: a row of `list_weights()` or a `Preprocessing`; None for Kinetics' numbers, which
-            VMZ's and torchvision's weights share.
+        weights: a row of `list_weights()`, its name VARIANT.TAG, or a `Preprocessing` such as
+            KINETICS, whose numbers VMZ's and torchvision's weights share. GluonCV's differ.
 
     Returns:
         float32 (..., T, S, S, C) with S = `crop_size`. The argument stays as it was.
@@ -75,7 +75,7 @@ def preprocess_input(frames, weights=None) -> np.ndarray:
     return clips
 
 
-def crop_frames(frames, weights=None) -> np.ndarray:
+def crop_frames(frames, weights) -> np.ndarray:
     """The uint8 pixels (..., T, S, S, 3) of uint8 video that a network sees, before normalisation.
 
     To show, and to compute optical flow from: VMZ computed it on these pixels, in grey (PyTorch
@@ -87,11 +87,15 @@ def crop_frames(frames, weights=None) -> np.ndarray:
 
 
 def _numbers(weights) -> Preprocessing:
-    numbers = KINETICS if weights is None else getattr(weights, "preprocessing", weights)
+    if isinstance(weights, str):
+        from .weights import weights_named  # the rows are made of what is above
+
+        weights = weights_named(weights)
+    numbers = getattr(weights, "preprocessing", weights)
     if not isinstance(numbers, Preprocessing):
         raise TypeError(
-            f"weights={weights!r}: expected a row of list_weights() or a Preprocessing. "
-            'Get a row by its name: get_weights("r2plus1d_18", "kinetics400").'
+            f"weights={weights!r}: expected a row of list_weights(), its name, or a Preprocessing. "
+            'For example "r2plus1d_18.kinetics400".'
         )
     return numbers
 

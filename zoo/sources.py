@@ -13,11 +13,10 @@ from r21d_keras import get_variant
 from .cache import weights_file
 from .checkpoints.convert import load_arrays, read_network
 from .errors import CheckpointError
+from .origin import find_row
 from .published import Weights
-from .weights import get_weights, is_tag
+from .table import CHANNELS
 from .weights_h5 import SUFFIX, load_h5, read_card, read_contents
-
-CHANNELS = {2: "horizontal and vertical flow", 3: "RGB"}
 
 _log = logging.getLogger(__name__)
 
@@ -61,21 +60,23 @@ class Source:
             )
 
 
-def find_source(variant: str, weights: str | os.PathLike, convention: str | None) -> Source:
-    """The source that `weights` names: a tag of this variant, or a file. Nothing is loaded yet.
+def find_source(
+    variant: str, weights: str | os.PathLike | Weights, convention: str | None
+) -> Source:
+    """The source that `weights` is: a row, tag or VARIANT.TAG, or a file. Nothing is loaded yet.
 
     Raises:
         ValueError: an unknown tag, a file that is no weights file or of another network, or a
             `convention` that is not the weights'.
     """
-    text = os.fspath(weights)
-    path = pathlib.Path(text)
-    if is_tag(text) or not (path.exists() or path.suffix or path.name != text):
-        source = _of_row(get_weights(variant, text))
+    row = find_row(variant, weights)
+    path = pathlib.Path("" if row else weights)
+    if row:
+        source = _of_row(row)
     elif not path.is_file():
         raise FileNotFoundError(
-            f"There is no file {text}. Expected a tag of zoo.list_weights({variant!r}), or an "
-            "existing file."
+            f"There is no file {path}. Expected a tag of zoo.list_weights({variant!r}), a name as "
+            "`r21d zoo list` has it, VARIANT.TAG, or an existing file."
         )
     elif path.name.endswith(SUFFIX):
         source = _of_h5(variant, path, convention)

@@ -104,8 +104,8 @@ def _unknown(variant, tag, rows) -> str:
     if not rows:
         variants = ", ".join(dict.fromkeys(row.variant for row in WEIGHTS))
         return (
-            f"Unknown weights {tag!r} for {variant}: no weights of {variant} are published. There "
-            f"are some of {variants}. Use weights=None for random ones, or the path of a file."
+            f"Unknown weights {tag!r} for {variant}: there are none of {variant} here, but some of "
+            f"{variants}. Use weights=None for random ones, or the path of a file."
         )
     tags = [row.tag for row in rows]
     tags += [BEST_KINETICS] if _best_kinetics(rows) else []

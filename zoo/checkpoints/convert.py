@@ -1,21 +1,25 @@
 """Checkpoints of PyTorch and Caffe2 as Keras weights, exactly, with numpy alone."""
 
+import contextlib
 import json
 import os
 import pathlib
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import keras
 import numpy as np
 
 from r21d_keras import VideoResNet, __version__
+from r21d_keras._keras import float32_policy
+from r21d_keras.zoo.durable import put
 from r21d_keras.zoo.errors import CheckpointError
 from r21d_keras.zoo.hashes import digest
 from r21d_keras.zoo.weights_h5 import SUFFIX, card_path
 
 from .architecture import Architecture, find_architecture
 from .checkpoint import read_checkpoint
-from .torch_names import NOT_A_WEIGHT, differing, load_torch_state
+from .torch_names import NOT_A_WEIGHT, differing, load_torch_state, torch_state
 
 
 def convert_checkpoint(
@@ -40,19 +44,19 @@ def convert_checkpoint(
     Returns:
         The card: variant, convention, convention_known (False: neither the file nor the caller
         told it, torchvision's was assumed), naming, num_classes, input_shape (frames, height,
-        width, channels; None: any), num_params (trainable), source, source_sha256, and the
-        versions of r21d_keras and keras.
+        width, channels; None: any), num_params (trainable), source, source_sha256, num_bytes (of
+        the weights file), and the versions of r21d_keras and keras.
 
     Raises:
         CheckpointError: the file is damaged, unknown, foreign, not float32 exactly, not finite, or
             another network than was said.
         FileNotFoundError: there is no `source`.
         ValueError: an unknown `variant` or `convention`.
-        OSError: the files cannot be written.
+        OSError: `source`, which is then its filename, cannot be read, or the files not written.
     """
     source, out = pathlib.Path(source), pathlib.Path(out)
     out = out.with_name(out.name.removesuffix(SUFFIX) + SUFFIX)
-    with ThreadPoolExecutor(1) as pool:
+    with _named(source), ThreadPoolExecutor(1) as pool:
         sha256 = pool.submit(digest, source, "sha256")  # beside all else: it takes as long
         network, arrays = read_network(source, variant, convention)
         model = _build(network)
@@ -68,9 +72,10 @@ def convert_checkpoint(
         _fill_with_nan(model)
         model.load_weights(str(unfinished))
         _check_exact(model, arrays, f"after {unfinished} was written and read")
+        card["num_bytes"] = unfinished.stat().st_size
         unfinished_card.write_text(json.dumps(card, indent=1) + "\n", "utf-8")
-        os.replace(unfinished_card, card_path(out))
-        os.replace(unfinished, out)
+        put(unfinished_card, card_path(out))
+        put(unfinished, out)
     finally:
         unfinished.unlink(missing_ok=True)
         unfinished_card.unlink(missing_ok=True)
@@ -97,24 +102,39 @@ def read_network(
 def load_arrays(model: keras.Model, arrays: dict) -> None:
     """Put all `arrays` of `read_network` into the network they fit, and compare what is there.
 
+    A network that keeps its weights in another precision, by the user's policy, gets them rounded.
+
     Raises:
         CheckpointError: arrays or weights are left over, or of another shape; the model then
             holds NaN.
     """
     _fill_with_nan(model)
     load_torch_state(model, arrays)
-    _check_exact(model, arrays, "after loading")
+    dtypes = {key: weight.numpy().dtype for key, (weight, _) in torch_state(model).items()}
+    rounded = {key: array.astype(dtypes[key], copy=False) for key, array in arrays.items()}
+    _check_exact(model, rounded, "after loading")
+
+
+@contextlib.contextmanager
+def _named(source: pathlib.Path) -> Iterator[None]:
+    """Puts the file's name into errors of reading it: those of a disk that fails have none."""
+    try:
+        yield
+    except OSError as error:
+        error.filename = error.filename or str(source)
+        raise
 
 
 def _build(network: Architecture) -> keras.Model:
-    return VideoResNet(
-        network.variant,
-        num_classes=network.num_classes,
-        input_shape=(network.frames, None, None, network.input_channels),
-        convention=network.convention,
-        classifier_activation=None,
-        kernel_initializer="zeros",  # to draw kernels would be most of the work of building
-    )
+    with float32_policy():  # whatever the user's: the file is for all
+        return VideoResNet(
+            network.variant,
+            num_classes=network.num_classes,
+            input_shape=(network.frames, None, None, network.input_channels),
+            convention=network.convention,
+            classifier_activation=None,
+            kernel_initializer="zeros",  # to draw kernels would be most of the work of building
+        )
 
 
 def _card(network: Architecture, model: keras.Model) -> dict:
