@@ -125,6 +125,9 @@ def served(folder):
         def log_request(self, code="-", size="-"):
             requests.append(f"{self.command} {self.path}")
 
+        def log_message(self, format, *args):
+            """Silent: the tests' output is their own."""
+
     handler = functools.partial(Handler, directory=str(folder))
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         thread = threading.Thread(target=server.serve_forever)
