@@ -97,7 +97,7 @@ def test_no_clips():
         (np.full((1, 400), np.nan), {}, ValueError, "NaN"),
         (np.zeros((1, 400)), {"top": 0}, ValueError, "top=0: expected .* from 1 to 400"),
         (np.zeros((1, 400)), {"top": 401}, ValueError, "top=401"),
-        (np.zeros((1, 400)), {"weights": "kinetics400"}, ValueError, "expected a checkpoint as VARIANT"),
+        (np.zeros((1, 400)), {"weights": "kinetics400"}, ValueError, "as VARIANT.TAG; got"),
     ],
 )
 def test_bad_input(scores, options, error, message):
