@@ -6,6 +6,8 @@ import hashlib
 import pathlib
 import tempfile
 
+import numpy as np
+
 from r21d_keras.zoo.weights import WEIGHTS
 from tests import checkpoint_files, named_checkpoints
 
@@ -43,3 +45,12 @@ def checkpoint(in_order=True) -> bytes:
 def sha256() -> str:
     """Hash of that file."""
     return hashlib.sha256(checkpoint()).hexdigest()
+
+
+def small_file(seed) -> bytes:
+    """A checkpoint of 100 kB of noise: of no network, but one."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = pathlib.Path(folder, "net.pkl")
+        noise = np.random.default_rng(seed).standard_normal(25_000).astype("float32")
+        checkpoint_files.write_caffe2_pickle(path, {"conv1_w": noise})
+        return path.read_bytes()

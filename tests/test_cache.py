@@ -3,10 +3,6 @@
 import hashlib
 import os
 import pathlib
-import random
-import re
-import shutil
-import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -17,10 +13,10 @@ import pytest
 from r21d_keras.zoo import cache
 from r21d_keras.zoo.download import Patience
 from r21d_keras.zoo.errors import CheckpointError, DownloadError
-from tests.cached_rows import row_of
-from tests.http_server import Answer, running
+from tests.cached_rows import row_of, small_file
+from tests.http_server import running
 
-BODY, OTHER = random.Random(0).randbytes(100_000), random.Random(1).randbytes(100_000)
+BODY, OTHER = small_file(0), small_file(1)
 SHA256, SHA256_OTHER = (hashlib.sha256(body).hexdigest() for body in (BODY, OTHER))
 QUICK = Patience(tries=2, backoff_s=0.001)
 NAME = "net.pkl"
@@ -45,16 +41,6 @@ def home(tmp_path, monkeypatch):
 def row(server):
     """A row without a published hash, whose authors' server is `server`."""
     return row_of(url=server.serve(NAME, BODY), file_name=NAME)
-
-
-@pytest.fixture
-def mirror(tmp_path, monkeypatch):
-    """A folder that is a mirror, and holds the file."""
-    folder = tmp_path / "mirror"
-    folder.mkdir()
-    (folder / NAME).write_bytes(BODY)
-    monkeypatch.setenv("R21D_MIRROR", str(folder))
-    return folder
 
 
 def get(row):
@@ -172,56 +158,6 @@ def test_a_dead_link_says_which_file_to_put_where(home, server):
     assert_says(error, row.url, row.page, home / "downloads" / NAME)
 
 
-@pytest.mark.parametrize("offline", ["0", "1"])
-def test_a_folder_is_a_mirror(home, server, row, mirror, monkeypatch, offline):
-    monkeypatch.setenv("R21D_OFFLINE", offline)
-    assert get(row).read_bytes() == BODY and server.requests == []
-    (mirror / NAME).unlink()
-    assert get(row).read_bytes() == BODY
-
-
-def test_a_url_is_a_mirror(home, server, row, monkeypatch):
-    monkeypatch.setenv("R21D_MIRROR", f"{server.url}/a/mirror/")
-    server.serve("a/mirror/with%20space.pkl", BODY)
-    get(row_of(url=row.url, file_name="with space.pkl"))
-    assert [request.path for request in server.requests] == ["/a/mirror/with%20space.pkl"]
-
-
-@pytest.mark.parametrize("by_url", [True, False])
-def test_what_a_mirror_lacks_comes_from_its_authors(home, server, row, mirror, monkeypatch, by_url):
-    (mirror / NAME).unlink()
-    if by_url:
-        monkeypatch.setenv("R21D_MIRROR", f"{server.url}/mirror")
-    assert get(row).read_bytes() == BODY
-    asked = [request.path for request in server.requests]
-    assert asked == [f"/mirror/{NAME}"] * by_url + [f"/{NAME}"]
-
-
-def test_a_mirror_that_fails_is_not_passed_by(home, server, row, monkeypatch):
-    server.serve(f"mirror/{NAME}", BODY, Answer(status=503))
-    monkeypatch.setenv("R21D_MIRROR", f"{server.url}/mirror")
-    with pytest.raises(DownloadError, match="503"):
-        get(row)
-    assert [request.path for request in server.requests] == [f"/mirror/{NAME}"] * 2
-
-
-def test_another_file_in_a_mirror_is_refused(home, server, mirror):
-    (mirror / NAME).write_bytes(OTHER)
-    row = row_of(url=f"{server.url}/{NAME}", file_name=NAME, file_hash=f"sha256:{SHA256}")
-    with pytest.raises(CheckpointError) as error:
-        get(row)
-    assert_says(error, SHA256, SHA256_OTHER, mirror / NAME)
-    assert not (home / "downloads" / NAME).exists() and server.requests == []
-
-
-@pytest.mark.parametrize("value", ["/no/such/folder", "s3://bucket/zoo"])
-def test_what_is_no_mirror(home, server, row, monkeypatch, value):
-    monkeypatch.setenv("R21D_MIRROR", value)
-    with pytest.raises(DownloadError, match=f"R21D_MIRROR='{value}' is neither"):
-        get(row)
-    assert server.requests == []
-
-
 @pytest.mark.skipif(sys.platform != "linux", reason="/sys, which root cannot write to either")
 def test_a_home_that_cannot_be_written_to(row, server, tmp_path, monkeypatch):
     (tmp_path / "file").touch()
@@ -234,48 +170,46 @@ def test_a_home_that_cannot_be_written_to(row, server, tmp_path, monkeypatch):
     assert server.requests == []
 
 
-@pytest.fixture
-def rows(server):
-    """Three rows: with the hash of the file, without any, and with a dead link."""
-    return [
-        row_of(url=server.serve("a.pkl", BODY), file_name="a.pkl", file_hash=f"sha256:{SHA256}"),
-        row_of(url=server.serve("b.pkl", OTHER), file_name="b.pkl"),
-        row_of(url=f"{server.url}/c.pkl", file_name="c.pkl"),
-    ]
+JUNK = {
+    "nothing": b"",
+    "json": b'{"error": "rate limited"}',
+    "cut off": BODY[:-1000],
+}
 
 
-def test_a_mirror_is_filled_but_for_dead_links(home, server, rows, tmp_path, monkeypatch):
-    folder = tmp_path / "new" / "mirror"
-    with pytest.raises(DownloadError, match=f"1 of the files are not in {folder}") as error:
-        cache.fill_mirror(reversed(rows), folder, patience=QUICK)
-    assert_says(error, "c.pkl", "404", rows[2].url)
-    sums = folder / "SHA256SUMS"
-    assert sums.read_text() == f"{SHA256}  a.pkl\n{SHA256_OTHER}  b.pkl\n"
-    if shutil.which("sha256sum"):
-        subprocess.run(["sha256sum", "-c", sums.name], cwd=folder, check=True)
-    asked = len(server.requests)
-    cache.fill_mirror(rows[:2], folder)
-    assert len(server.requests) == asked and not home.exists()
-    monkeypatch.setenv("R21D_MIRROR", str(folder))
-    monkeypatch.setenv("R21D_OFFLINE", "1")
-    assert [get(row).read_bytes() for row in rows[:2]] == [BODY, OTHER]
-    os.remove(folder / "b.pkl")
-    cache.fill_mirror(rows[:2], folder)  # from the cache
-    assert (folder / "b.pkl").read_bytes() == OTHER
+@pytest.mark.parametrize("kind", JUNK)
+def test_what_is_no_checkpoint_is_neither_kept_nor_its_hash(home, server, row, kind):
+    server.serve(NAME, JUNK[kind])
+    for _ in range(2):
+        with pytest.raises(CheckpointError, match=f"{NAME} is no checkpoint: ") as error:
+            get(row)
+        assert_says(error, "Nothing was kept", row.url, row.page, home / "downloads" / NAME)
+        assert ".part" not in str(error.value)
+        assert os.listdir(home / "downloads") == [f"{NAME}.lock"]
+    server.serve(NAME, BODY)
+    assert get(row).read_bytes() == BODY
 
 
-def test_a_file_of_a_mirror_is_not_replaced_by_another(home, server, rows, tmp_path):
-    cache.fill_mirror(rows[:2], tmp_path)
-    for name in ("a.pkl", "b.pkl"):
-        (tmp_path / name).write_bytes(b"other")
-    with pytest.raises(DownloadError, match="2 of the files") as error:
-        cache.fill_mirror(rows[:2], tmp_path)
-    assert_says(error, SHA256, SHA256_OTHER, hashlib.sha256(b"other").hexdigest())
-    assert (tmp_path / "b.pkl").read_bytes() == b"other"
-    os.remove(tmp_path / "b.pkl")
-    server.serve("b.pkl", BODY)
-    with pytest.raises(DownloadError, match="Nothing was kept") as error:
-        cache.fill_mirror(rows[1:2], tmp_path)
-    assert_says(error, SHA256, SHA256_OTHER, tmp_path / "SHA256SUMS")
-    assert not (tmp_path / "b.pkl").exists()
-    assert re.search(f"{SHA256_OTHER}  b.pkl", (tmp_path / "SHA256SUMS").read_text())
+def test_what_is_no_checkpoint_is_not_used_if_put_there_either(home, row):
+    path = put_by_hand(home, JUNK["json"])
+    with pytest.raises(CheckpointError, match=f"{NAME} is no checkpoint: .* Delete {path}"):
+        get(row)
+    assert path.read_bytes() == JUNK["json"]
+    assert not path.with_name(f"{NAME}.sha256").exists()
+
+
+@pytest.mark.skipif(not os.path.isfile("/proc/self/mem"), reason="a file that cannot be read")
+@pytest.mark.parametrize("in_mirror", [True, False])
+def test_a_file_that_cannot_be_read_is_not_one_that_cannot_be_written(
+    home, row, tmp_path, monkeypatch, in_mirror
+):
+    unreadable = (tmp_path / "mirror" if in_mirror else home / "downloads") / NAME
+    unreadable.parent.mkdir(parents=True)
+    unreadable.symlink_to("/proc/self/mem")
+    if in_mirror:
+        monkeypatch.setenv("R21D_MIRROR", str(unreadable.parent))
+    with pytest.raises(DownloadError, match=f"{unreadable} cannot be read .*nput/output") as error:
+        get(row)
+    assert_says(error, row.page)
+    assert "cannot be made" not in str(error.value)
+    assert not (home / "downloads" / f"{NAME}.part").exists()

@@ -1,5 +1,6 @@
 """Converted files: made on first use, once however many ask, and never half."""
 
+import hashlib
 import json
 import os
 import resource
@@ -121,11 +122,35 @@ def test_a_file_of_another_original_is_made_again(home, server, fields):
     assert (again.stat().st_ino, again.stat().st_mtime_ns) != made and len(server.requests) == 2
 
 
-def test_what_is_no_checkpoint_says_what_to_delete(home, server, fields):
-    server.serve(NAME, b"cut off")
+def test_a_checkpoint_of_another_network_says_what_to_delete(home, server, fields):
+    row = row_of(**{**fields, "file_hash": None, "variant": "r3d_10"})
     with pytest.raises(CheckpointError, match="cannot be converted .* delete it and .*sha256"):
-        cache.weights_file(row_of(**{**fields, "file_hash": None}))
+        cache.weights_file(row)
     assert os.listdir(home / WEIGHTS) == []
+
+
+@pytest.mark.parametrize("size", [0, 100_000, -1])
+def test_a_converted_file_that_was_cut_off_is_made_again(home, server, fields, size):
+    row = row_of(**fields)
+    path = cache.weights_file(row)
+    whole = path.stat().st_size
+    os.truncate(path, size % whole)
+    assert cache.weights_file(row).stat().st_size == whole
+    assert_converted(path)
+    assert len(server.requests) == 1
+
+
+@pytest.mark.skipif(not os.path.isfile("/sys/kernel/fscaps"), reason="a file that cannot be mapped")
+def test_an_original_that_cannot_be_read_is_not_a_folder_that_cannot_be_written(home, fields):
+    original = home / "downloads" / NAME
+    original.parent.mkdir()
+    original.symlink_to("/sys/kernel/fscaps")
+    published = hashlib.sha256(original.read_bytes()).hexdigest()
+    with pytest.raises(
+        DownloadError, match=f"{original} cannot be read .*device.* delete"
+    ) as error:
+        cache.weights_file(row_of(**{**fields, "file_hash": f"sha256:{published}"}))
+    assert "cannot be made" not in str(error.value) and os.listdir(home / WEIGHTS) == []
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="starts them with fork")

@@ -1,8 +1,8 @@
 """Checkpoint files become Keras weights exactly: golden logits, torch's logits, and refusals."""
 
 import json
+import os
 import pathlib
-import zipfile
 
 import h5py
 import keras
@@ -100,9 +100,34 @@ def test_the_card_and_nothing_else_lies_beside(r2d_10, tmp_path):
         "num_params": sum(int(np.prod(shape)) for key, shape in shapes if "running" not in key),
         "source": "r2d.pkl",
         "source_sha256": digest(source, "sha256"),
+        "num_bytes": (folder / "mine.weights.h5").stat().st_size,
         "r21d_keras": __version__,
         "keras": keras.__version__,
     }
+
+
+def test_both_files_are_on_the_disk_before_they_have_their_names(r2d_10, tmp_path, monkeypatch):
+    """Watches, and does, what the system is asked for."""
+    source, done = written(tmp_path / "r2d.pkl", r2d_10, "caffe2"), []
+    fsync, replace = os.fsync, os.replace
+
+    def watched_fsync(number):
+        done.append(("sync", os.fstat(number).st_ino))
+        fsync(number)
+
+    def watched_replace(old, new):
+        done.append(("name", os.stat(old).st_ino))
+        replace(old, new)
+
+    monkeypatch.setattr(os, "fsync", watched_fsync)
+    monkeypatch.setattr(os, "replace", watched_replace)
+    convert_checkpoint(source, tmp_path / "out")
+    card, weights, folder = (
+        path.stat().st_ino
+        for path in (tmp_path / "out.json", tmp_path / "out.weights.h5", tmp_path)
+    )
+    of_each = [[("sync", file), ("name", file), ("sync", folder)] for file in (card, weights)]
+    assert done == [*of_each[0], *of_each[1]]
 
 
 def test_a_second_conversion_replaces_the_first(r2d_10, tmp_path):
@@ -136,8 +161,8 @@ def test_each_bit_is_compared(r2d_10, tmp_path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"fc.bias": None}, r"1 keys missing \(fc.bias"),
-        ({"layer9.0.weight": (3,)}, r"1 left over \(layer9.0.weight"),
+        ({"fc.bias": None}, r"1 keys missing \('fc.bias'\)"),
+        ({"layer9.0.weight": (3,)}, r"1 left over \('layer9.0.weight'\)"),
         ({"stem.1.bias": (63,)}, r"stem.1.bias: \(63,\) in the state dict, \(64,\) expected"),
         (
             {"layer2.0.downsample.0.weight": (128, 64, 1)},
@@ -161,9 +186,9 @@ def test_arrays_that_do_not_fit_leave_nothing(r2d_10, tmp_path, change, message)
 @pytest.mark.parametrize(
     ("array", "message"),
     [
-        (np.array([[1], [np.nan]], "float32"), "source: fc.weight holds 1 values that are NaN"),
-        (np.array([[np.inf], [-np.inf]], "float32"), "fc.weight holds 2 values"),
-        (np.array([[1], [2]], "int64"), "fc.weight is an array of int64; expected float32"),
+        (np.array([[1], [np.nan]], "float32"), "source: 'fc.weight' holds 1 values that are NaN"),
+        (np.array([[np.inf], [-np.inf]], "float32"), "'fc.weight' holds 2 values"),
+        (np.array([[1], [2]], "int64"), "'fc.weight' is an array of int64; expected float32"),
         (np.array([[1], [0.1]], "float64"), "float64 with values that float32 does not hold"),
         (np.array([[1], [1e300]], "float64"), "float64 with values that float32 does not hold"),
     ],
@@ -181,6 +206,29 @@ def test_what_float32_holds_exactly_is_taken(tmp_path, dtype):
     assert arrays["fc.weight"].dtype == np.float32
     np.testing.assert_array_equal(arrays["fc.weight"], array)
     assert np.signbit(arrays["fc.weight"][0, 0])
+
+
+def test_a_classifier_in_a_sequential(r2d_10, tmp_path):
+    """model.fc = Sequential(Dropout, Linear), as fine-tuning scripts have it."""
+    arrays = {key.replace("fc.", "fc.1."): array for key, array in r2d_10.items()}
+    got = converted_logits(written(tmp_path / "source", arrays), "r2d_10", "torchvision")
+    expected = converted_logits(written(tmp_path / "plain", r2d_10), "r2d_10", "torchvision")
+    np.testing.assert_array_equal(got, expected)
+
+
+@pytest.mark.parametrize("naming", WRITERS)
+def test_a_file_without_classifier_is_a_network_without(naming, tmp_path):
+    arrays = seeded(torch_shapes("r2plus1d_10", "paper" if naming == "caffe2" else "torchvision"))
+    headless = {k: a for k, a in NAMED[naming](arrays).items() if not k.startswith(("fc", "last"))}
+    assert len(headless) == len(arrays) - 2
+    WRITERS[naming](tmp_path / "source", headless)
+    card = convert_checkpoint(tmp_path / "source", tmp_path / "body.weights.h5")
+    assert card["num_classes"] is None
+    options = {"input_shape": CLIP_SHAPE, "convention": card["convention"]}
+    body = VideoResNet("r2plus1d_10", include_top=False, **options)
+    body.load_weights(str(tmp_path / "body.weights.h5"))
+    del arrays["fc.weight"], arrays["fc.bias"]
+    assert differing(body, arrays) == []
 
 
 def test_counters_are_passed_over(tmp_path):
@@ -207,26 +255,16 @@ def test_no_source(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.skipif(not os.path.isfile("/sys/kernel/fscaps"), reason="a file that cannot be mapped")
+def test_a_source_that_cannot_be_read_is_named(tmp_path):
+    with pytest.raises(OSError, match="No such device.*/sys/kernel/fscaps") as error:
+        convert_checkpoint("/sys/kernel/fscaps", tmp_path / "out")
+    assert error.value.filename == "/sys/kernel/fscaps" and not list(tmp_path.iterdir())
+
+
 @pytest.fixture(scope="module")
 def torch():
     return pytest.importorskip("torch", reason="torch is not installed on this stack")
-
-
-@pytest.mark.parametrize("name", ["r2plus1d_18", "r3d_18", "mc3_18"])
-def test_logits_recorded_by_torchvisions_own_tests(name, torch, test_data, tmp_path):
-    """Their procedure: seed 0, 50 classes, eval, then torch.rand(1, 3, 4, 112, 112)."""
-    from tests.torch_reference import tv
-
-    torch.manual_seed(0)
-    module = getattr(tv, name)(num_classes=50)
-    clips = torch.rand(1, 3, 4, 112, 112).permute(0, 2, 3, 4, 1).numpy()
-    recorded = test_data / "torchvision_expect" / f"ModelTester.test_{name}_expect.pkl"
-    with zipfile.ZipFile(recorded) as archive:
-        expected = np.frombuffer(archive.read("archive/data/0"), "<f4")
-    torch.save(module.state_dict(), tmp_path / "source.pth")
-    options = {"shape": clips.shape[1:], "classes": 50, "clips": clips}
-    got = converted_logits(tmp_path / "source.pth", name, "torchvision", **options)
-    np.testing.assert_allclose(got[0], expected, atol=1e-5)
 
 
 def assembled(convention):
@@ -248,6 +286,7 @@ def gluoncv(version, repeats):
         (assembled, ("paper",), "r2plus1d_10", "paper", True),
         (assembled, ("torchvision",), "r2plus1d_10", "torchvision", False),
         (gluoncv, ("v1", (1, 1, 1, 1)), "r2plus1d_10", "torchvision", False),
+        (gluoncv, ("v1", (3, 4, 6, 3)), "r2plus1d_50", "torchvision", True),
         (gluoncv, ("v2", (3, 4, 6, 3)), "r2plus1d_50", "paper", True),
     ],
 )

@@ -44,7 +44,9 @@ def path(tmp_path):
 
 
 def fetch(url, path, **options):
-    return download(url, path, page=PAGE, patience=QUICK, **options)
+    return download(
+        url, path, hint=f"Or see {PAGE}, and put it at {path}.", patience=QUICK, **options
+    )
 
 
 def process(code, *arguments, **options):

@@ -148,6 +148,14 @@ def test_a_file_that_is_none_of_these(tmp_path):
         build(tmp_path / "model.weights.h5")
 
 
+@pytest.mark.parametrize("name", ["converted.weights.h5", "bare.weights.h5"])
+def test_a_file_that_was_cut_off(name, folder, tmp_path):
+    whole = (folder / name).read_bytes()
+    (tmp_path / name).write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(CheckpointError, match=f"{tmp_path / name} is damaged or cut off .* Delete"):
+        build(tmp_path / name)
+
+
 @pytest.mark.parametrize("name", KINDS)
 def test_a_file_of_another_network(name, folder):
     with pytest.raises(CheckpointError, match=f"{name}.* hold.*(r3d_10|values that do not fit)"):

@@ -104,19 +104,25 @@ def bad_rows(rows, mirror):
     """Step that fails -> (row, what is said)."""
     rgb = rows["rgb"]
     absent = dataclasses.replace(rgb, tag="absent_4f", file_name="absent.pkl")
-    garbage = dataclasses.replace(rgb, tag="garbage_4f", file_name="garbage.pkl", file_hash=None)
     (mirror / "garbage.pkl").write_bytes(b"no pickle")
+    garbage = dataclasses.replace(rgb, tag="garbage_4f", file_name="garbage.pkl", file_hash=None)
+    published = f"sha256:{hashlib.sha256(b'no pickle').hexdigest()}"
     other = dataclasses.replace(rgb, tag="other_4f", file_hash=f"sha256:{'0' * 64}")
     more = dataclasses.replace(rgb, tag="more_4f", num_params=rgb.num_params + 1)
     return {
         "absent": (absent, "file", "absent.pkl"),
         "other": (other, "file", "0000 is published"),
-        "garbage": (garbage, "converted", "garbage.pkl"),
+        "garbage": (garbage, "file", "garbage.pkl is no checkpoint"),
+        "published garbage": (
+            dataclasses.replace(garbage, file_hash=published),
+            "converted",
+            "garbage.pkl",
+        ),
         "more": (more, "parameters", f"expected {rgb.num_params + 1:,}"),
     }
 
 
-@pytest.mark.parametrize("bad", ["absent", "other", "garbage", "more"])
+@pytest.mark.parametrize("bad", ["absent", "other", "garbage", "published garbage", "more"])
 def test_a_failure_is_told_apart(bad, rows, mirror, videos):
     row, step, message = bad_rows(rows, mirror)[bad]
     verdict = verify(row, videos, num_clips=1)
@@ -129,14 +135,14 @@ def test_a_failure_is_told_apart(bad, rows, mirror, videos):
 
 def test_one_failure_does_not_stop_the_others(rows, mirror, videos, capsys):
     bad = [row for row, *_ in bad_rows(rows, mirror).values()]
-    assert verify_and_print([bad[0], rows["rgb"], bad[3]], videos[:1], num_clips=1) == 2
+    assert verify_and_print([bad[0], rows["rgb"], bad[-1]], videos[:1], num_clips=1) == 2
     head, absent, why, good, answer, more, why_more, end = capsys.readouterr().out.splitlines()
     assert head.split() == ["weights", *STEPS]
     assert absent.split() == [bad[0].name, "failed", "-", "-", "-"]
     assert why.startswith("  ") and "absent.pkl" in why
     assert good.split() == [rows["rgb"].name, "first", "seen", "ok", "ok", "ok"]
     assert answer.endswith(f"  ({videos[0]})") and "%" in answer
-    assert more.split() == [bad[3].name, "first", "seen", "ok", "failed", "-"]
+    assert more.split() == [bad[-1].name, "first", "seen", "ok", "failed", "-"]
     assert "parameters; expected" in why_more and end == "1 of 3 verified."
     assert head.index("converted") == good.index("ok") == absent.index("-  ")
 

@@ -1,23 +1,21 @@
 """Where published files and their conversions are kept: each is got once, by one process."""
 
 import contextlib
+import functools
 import logging
 import os
 import pathlib
 from collections.abc import Iterable, Iterator
-from urllib.parse import quote
 
-from .download import PATIENCE, MissingError, copy_file, download, explained
+from .download import PATIENCE, copy_file
 from .errors import CheckpointError, DownloadError
+from .failures import reading, writing
 from .hashes import check_hash, read_sums, split_hash, write_sums
+from .mirror import SUMS, fetch
 from .published import Weights
 from .weights_h5 import SUFFIX, read_card
 
-SUMS = "SHA256SUMS"
-"""Name of the list of hashes in a mirror, for `sha256sum -c`."""
-
 _QUIET_S = 2.0  # of waiting for another process before it is said
-_NO = frozenset({"", "0", "false", "no", "off"})
 
 _log = logging.getLogger(__name__)
 
@@ -39,7 +37,8 @@ def weights_file(row: Weights, *, patience=PATIENCE) -> pathlib.Path:
     Its card, a `.json` file, lies beside it. Later calls read that card alone, and no large file.
     R21D_MIRROR, a folder or the first part of a URL below which files lie by name, is asked before
     the authors' address; with R21D_OFFLINE=1 no network is used at all. Where no hash is
-    published, that of the first file seen is kept, and no other file is taken later.
+    published, that of the first file seen is kept, if it is a checkpoint, and no other file is
+    taken later.
 
     Raises:
         DownloadError: the file cannot be got, or the cache not written; says what to do.
@@ -80,8 +79,10 @@ def fill_mirror(rows: Iterable[Weights], folder, *, patience=PATIENCE) -> None:
     failures = []
     for row in rows:
         try:
-            with _sole_user(folder / SUMS, row):
-                _checked(row, folder / row.file_name, [folder / SUMS, _first_seen(row)], patience)
+            place = folder / row.file_name
+            # The file's lock is the cache's if `folder` is that; each caller takes it first.
+            with _sole_user(place, row), _sole_user(folder / SUMS, row):
+                _checked(row, place, [folder / SUMS, _first_seen(row)], patience)
         except (DownloadError, CheckpointError) as error:
             _log.warning("%s: %s", row.name, error)
             failures.append(f"{row.name}: {error}")
@@ -109,17 +110,17 @@ def _first_seen(row: Weights) -> pathlib.Path:
 
 
 def _is_current(path: pathlib.Path, row: Weights) -> bool:
-    """Whether `path` was converted from the very original that the row and the cache know."""
-    if not path.is_file():
-        return False
+    """Whether `path` is whole, and converted from the original that the row and the cache know."""
     try:
-        source = str(read_card(path).get("source_sha256") or "")
-    except CheckpointError:
+        card, size = read_card(path), path.stat().st_size
+    except (CheckpointError, OSError):
         return False
+    source = str(card.get("source_sha256") or "")
     algorithm, digits = split_hash(row.file_hash)
     published = algorithm != "sha256" or source.startswith(digits)
     first = read_sums(_first_seen(row)).get(row.file_name, source)
-    return bool(source) and published and source == first
+    whole = card.get("num_bytes") == size  # a disk may lose the end of a file
+    return whole and bool(source) and published and source == first
 
 
 @contextlib.contextmanager
@@ -128,7 +129,7 @@ def _sole_user(path: pathlib.Path, row: Weights) -> Iterator[None]:
     import filelock
 
     lock = filelock.FileLock(f"{path}.lock")
-    with explained(path, _by_hand(row, path)):
+    with writing(path, _by_hand(row, path)):
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             lock.acquire(timeout=_QUIET_S)
@@ -146,67 +147,57 @@ def _checked(row: Weights, path: pathlib.Path, records: list, patience) -> str:
 
     It is compared with what is published and what the files `records` say; the first keeps it.
     """
-    cached = _place(row)
-    fresh = not path.is_file()
-    if not fresh:
+    hint, cached = _by_hand(row, path), _place(row)
+    check = functools.partial(_check_known, row, records)
+    if path.is_file():
         remedy = f"Delete {path}, and it is fetched anew; or get it by hand (see {row.page})."
-        sha256 = check_hash(path, row.file_hash, remedy)
+        with reading(path, remedy):
+            sha256 = check_hash(path, row.file_hash, remedy)
+            check(remedy, path, sha256)
     elif cached.is_file():  # this is for a mirror
         remedy = f"It was to be copied from {cached}."
-        sha256 = copy_file(cached, path, file_hash=row.file_hash, hint=remedy)
+        check = functools.partial(check, remedy)
+        sha256 = copy_file(cached, path, file_hash=row.file_hash, hint=remedy, check=check)
     else:
-        remedy = "Nothing was kept of it: another file is served than was before."
-        sha256 = _fetch(row, path, patience)
-    with explained(path, _by_hand(row, path)):
-        for record in records:
-            first = read_sums(record).get(row.file_name, sha256)
-            if first != sha256:
-                if fresh:
-                    path.unlink()
-                raise CheckpointError(
-                    f"{path} has sha256 {sha256}, but the first seen under that name had {first}, "
-                    f"says {record}. {remedy} If you trust the new one, delete that line of "
-                    f"{record}."
-                )
+        check = functools.partial(check, f"Nothing was kept of it. {hint}")
+        sha256 = fetch(row, path, hint=hint, check=check, patience=patience)
+    with writing(path, hint):
         sums = read_sums(records[0])
         if row.file_name not in sums:
             write_sums(records[0], {**sums, row.file_name: sha256})
     return sha256
 
 
-def _fetch(row: Weights, path: pathlib.Path, patience) -> str:
-    """SHA-256 of the file `path`, got from R21D_MIRROR, else from its authors."""
-    offline = os.environ.get("R21D_OFFLINE", "").lower() not in _NO
-    mirror = os.environ.get("R21D_MIRROR", "")
-    if mirror.startswith(("http://", "https://")):
-        url = f"{mirror.rstrip('/')}/{quote(row.file_name)}"
-        if not offline:
-            with contextlib.suppress(MissingError):
-                return download(
-                    url, path, file_hash=row.file_hash, page=row.page, patience=patience
-                )
-    elif mirror:
-        folder = pathlib.Path(mirror).expanduser()
-        if not folder.is_dir():
-            raise DownloadError(
-                f"R21D_MIRROR={mirror!r} is neither a folder nor an http:// or https:// URL. Name "
-                f"one that holds files such as {row.file_name}, or unset it."
+def _check_known(row: Weights, records: list, remedy: str, file: pathlib.Path, sha256: str) -> None:
+    """Raises CheckpointError if `file` is not the one seen first.
+
+    Nor is one kept as the first that is no checkpoint, or cut off, where no hash has told that.
+    """
+    from .checkpoints.checkpoint import read_checkpoint
+
+    for record in records:
+        first = read_sums(record).get(row.file_name, sha256)
+        if first != sha256:
+            raise CheckpointError(
+                f"{row.file_name} has sha256 {sha256}, but the first seen under that name had "
+                f"{first}, says {record}. {remedy} If you trust the new one, delete that line of "
+                f"{record}."
             )
-        source = folder / row.file_name
-        if source.is_file():
-            return copy_file(source, path, file_hash=row.file_hash, hint=_by_hand(row, path))
-    if offline:
-        raise DownloadError(
-            f"{row.name} needs {row.file_name}, which is not in {path.parent}, and R21D_OFFLINE is "
-            f"set. Unset it. {_by_hand(row, path)}"
-        )
-    return download(row.url, path, file_hash=row.file_hash, page=row.page, patience=patience)
+    if row.file_hash is None:
+        try:
+            read_checkpoint(file)
+        except CheckpointError as error:
+            said = str(error).replace(str(file), "it")
+            raise CheckpointError(f"{row.file_name} is no checkpoint: {said} {remedy}") from error
 
 
 def _convert(row: Weights, original: pathlib.Path, sha256: str, path: pathlib.Path) -> None:
     from .checkpoints.convert import convert_checkpoint
 
-    with explained(path, f"The original, {row.file_name} of {row.page}, is at {original}."):
+    damaged = (
+        f"If that file came damaged, delete it and {_first_seen(row)}, and it is fetched anew."
+    )
+    with writing(path, f"The original, {row.file_name} of {row.page}, is at {original}."):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.unlink(missing_ok=True)  # or a kill between card and weights would pair old and new
         for left in path.parent.glob(f".partial.*.{row.name}.*"):  # by a killed process
@@ -217,9 +208,13 @@ def _convert(row: Weights, original: pathlib.Path, sha256: str, path: pathlib.Pa
             )
         except CheckpointError as error:
             raise CheckpointError(
-                f"{row.name} cannot be converted from {original}: {error} If that file came "
-                f"damaged, delete it and {_first_seen(row)}, and it is fetched anew."
+                f"{row.name} cannot be converted from {original}: {error} {damaged}"
             ) from error
+        except OSError as error:
+            if error.filename != str(original):
+                raise
+            with reading(original, damaged):
+                raise
         if card["source_sha256"] != sha256:
             path.unlink()
             raise CheckpointError(f"{original} changed while it was converted. Call again.")

@@ -1,16 +1,16 @@
 """One file from its origin: retried, continued, checked, and there whole or not at all."""
 
-import contextlib
 import errno
 import logging
 import os
 import pathlib
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from .errors import CheckpointError, DownloadError
+from .failures import reading, writing
 from .hashes import check_hash, split_hash
 from .partial import Partial, header_time_s, total_size
 
@@ -19,7 +19,6 @@ _PROGRESS_BYTES = 2**20  # a transfer that got on by so much may fail as often a
 _LONGEST_WAIT_S = 300.0  # a server that wants to be left alone for longer is a failure
 _MISSING = frozenset({401, 403, 404, 410})  # buckets answer 403 where there is no such file
 _AGAIN = frozenset({408, 425, 429, 500, 502, 503, 504})
-_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 _log = logging.getLogger(__name__)
 
@@ -44,10 +43,24 @@ PATIENCE = Patience()
 
 
 class MissingError(DownloadError):
-    """The server answers, and says that it has no such file, or none for us."""
+    """There is no such file, or none for us: `reason`, as a server's `status` says if one does."""
+
+    def __init__(self, message: str, *, reason: str, status: int | None = None):
+        super().__init__(message)
+        self.reason, self.status = reason, status
 
 
-def download(url: str, path, *, file_hash=None, page=None, patience=PATIENCE) -> str:
+def any_file(file: pathlib.Path, sha256: str) -> None:
+    """The check that refuses nothing."""
+
+
+Check = Callable[[pathlib.Path, str], None]
+"""Takes an unfinished file and its SHA-256; raises CheckpointError if that is not to be kept."""
+
+
+def download(
+    url: str, path, *, file_hash=None, hint="", check: Check = any_file, patience=PATIENCE
+) -> str:
     """SHA-256 of the file `path`, after it was fetched from `url` (http or https).
 
     What breaks off is kept as `<path>.part` and continued, by this call or a later one, if the
@@ -56,77 +69,56 @@ def download(url: str, path, *, file_hash=None, page=None, patience=PATIENCE) ->
 
     Args:
         file_hash: "sha256:<digits>" or "sha1:<digits>", a digest or its first 8 digits or more.
-        page: address where the file's authors describe it, for messages.
+        hint: what else can be done, to end messages.
+        check: called before the file has its name.
 
     Raises:
         MissingError: the server says that there is no such file.
         DownloadError: it cannot be got or written; the message says what to do.
-        CheckpointError: its hash differs from `file_hash`; nothing is kept.
+        CheckpointError: its hash differs from `file_hash`, or `check` refuses it; nothing is kept.
     """
     path = pathlib.Path(path)
     split_hash(file_hash)
-    by_hand = f"Or get it by hand from {url}{page and f' (see {page})' or ''} and put it at {path}."
     partial = Partial(path, url)
-    with explained(path, by_hand):
+    origin = f"It comes from {url}. {hint}"
+    with writing(path, origin):
         path.parent.mkdir(parents=True, exist_ok=True)
         left_over = bool(partial.range_headers())
-        _fetch(partial, url, patience, by_hand)
+        _fetch(partial, url, patience, hint)
         try:
-            sha256 = _check(partial, file_hash, by_hand)
+            sha256 = _check(partial, file_hash, origin, check)
         except CheckpointError as error:
             if not left_over:
                 raise
             _log.warning("%s It was continued from %s: starting again.", error, partial.path)
-            _fetch(partial, url, patience, by_hand)
-            sha256 = _check(partial, file_hash, by_hand)
+            _fetch(partial, url, patience, hint)
+            sha256 = _check(partial, file_hash, origin, check)
         partial.finish(path)
     return sha256
 
 
-def copy_file(source, path, *, file_hash=None, hint="") -> str:
+def copy_file(source, path, *, file_hash=None, hint="", check: Check = any_file) -> str:
     """SHA-256 of the file `path`, after it was copied from the file `source`; else as `download`.
 
     Raises:
-        DownloadError: it cannot be read or written; the message ends with `hint`.
-        CheckpointError: its hash differs from `file_hash`; nothing is kept.
+        DownloadError: it cannot be read or written.
+        CheckpointError: its hash differs from `file_hash`, or `check` refuses it; nothing is kept.
     """
     path = pathlib.Path(path)
     partial = Partial(path, str(source))
-    with explained(path, hint):
+    with writing(path, hint):
         path.parent.mkdir(parents=True, exist_ok=True)
         partial.discard()
         try:
-            shutil.copyfile(source, partial.path)
-            sha256 = check_hash(partial.path, file_hash, f"It was copied from {source}. {hint}")
+            with open(partial.path, "wb") as file:
+                for chunk in _chunks(source, hint):
+                    file.write(chunk)
+            sha256 = _check(partial, file_hash, f"It was copied from {source}. {hint}", check)
         except BaseException:
             partial.discard()
             raise
         partial.finish(path)
     return sha256
-
-
-@contextlib.contextmanager
-def explained(path, hint: str) -> Iterator[None]:
-    """Turns any OSError of writing `path` into a DownloadError that says what to do.
-
-    `hint` ends the message.
-    """
-    try:
-        yield
-    except DownloadError:
-        raise
-    except OSError as error:
-        full = error.errno in _FULL
-        remedy = "Make room there" if full else "Make that a folder that can be written to"
-        raise DownloadError(
-            f"{path} cannot be made ({_reason(error)}). {remedy}, or name another folder in "
-            f"R21D_HOME. {hint}"
-        ) from error
-
-
-def _reason(error: OSError) -> str:
-    text = str(error.strerror or error)
-    return os.strerror(error.errno) if error.errno and "\n" in text else text  # HDF5's: long lists
 
 
 class _Again(Exception):
@@ -137,12 +129,12 @@ class _Again(Exception):
         self.wait_s = wait_s
 
 
-def _fetch(partial: Partial, url: str, patience: Patience, by_hand: str) -> None:
+def _fetch(partial: Partial, url: str, patience: Patience, hint: str) -> None:
     """Fills `partial`, in several tries if need be."""
     failures, furthest = 0, partial.size()
     while True:
         try:
-            return _try(partial, url, patience, by_hand)
+            return _try(partial, url, patience, hint)
         except _Again as error:
             if partial.size() >= furthest + _PROGRESS_BYTES:
                 failures, furthest = 0, partial.size()
@@ -150,14 +142,13 @@ def _fetch(partial: Partial, url: str, patience: Patience, by_hand: str) -> None
             wait_s = max(error.wait_s, patience.backoff_s * 2 ** (failures - 1))
             if failures >= patience.tries or wait_s > _LONGEST_WAIT_S:
                 raise DownloadError(
-                    f"{url} could not be got in {failures} tries: {error}. Try again later. "
-                    f"{by_hand}"
+                    f"{url} could not be got in {failures} tries: {error}. Try again later. {hint}"
                 ) from error
             _log.warning("%s: %s; trying again in %.1f s", url, error, wait_s)
             time.sleep(wait_s)
 
 
-def _try(partial: Partial, url: str, patience: Patience, by_hand: str) -> None:
+def _try(partial: Partial, url: str, patience: Patience, hint: str) -> None:
     import requests
 
     # "identity": ranges count the bytes of what is sent, which must be those of the file.
@@ -167,10 +158,10 @@ def _try(partial: Partial, url: str, patience: Patience, by_hand: str) -> None:
         with requests.get(url, headers=headers, stream=True, timeout=timeout) as response:
             if response.status_code == 416 and "Range" in headers and partial.is_all(response):
                 return
-            _check_answer(response, partial, url, by_hand)
+            _check_answer(response, partial, url, hint)
             _receive(response, partial)
     except requests.exceptions.SSLError as error:
-        raise DownloadError(f"{url}: no safe connection ({error}). {by_hand}") from error
+        raise DownloadError(f"{url}: no safe connection ({error}). {hint}") from error
     except (
         requests.exceptions.ConnectionError,
         requests.exceptions.Timeout,
@@ -178,14 +169,18 @@ def _try(partial: Partial, url: str, patience: Patience, by_hand: str) -> None:
     ) as error:
         raise _Again(f"{type(error).__name__}, {error}") from error
     except requests.RequestException as error:
-        raise DownloadError(f"{url} cannot be got: {error}. {by_hand}") from error
+        raise DownloadError(f"{url} cannot be got: {error}. {hint}") from error
 
 
-def _check_answer(response, partial: Partial, url: str, by_hand: str) -> None:
+def _check_answer(response, partial: Partial, url: str, hint: str) -> None:
     """Raises what the status line and the headers ask for."""
     status = f"the server answered {response.status_code} {response.reason}"
     if response.status_code in _MISSING:
-        raise MissingError(f"{url}: {status}; the file is not there or not for all. {by_hand}")
+        raise MissingError(
+            f"{url}: {status}; the file is not there or not for all. {hint}",
+            reason=f"{url}: {status}",
+            status=response.status_code,
+        )
     if response.status_code in _AGAIN:
         wait_s = _retry_after_s(response)
         raise _Again(f"{status}{f' and asks to wait {wait_s:.0f} s' if wait_s else ''}", wait_s)
@@ -193,12 +188,12 @@ def _check_answer(response, partial: Partial, url: str, by_hand: str) -> None:
         partial.discard()
         raise _Again(f"{status}: the file there is not the one that was begun")
     if response.status_code not in (200, 206):
-        raise DownloadError(f"{url}: {status}; 200 or 206 was expected. {by_hand}")
+        raise DownloadError(f"{url}: {status}; 200 or 206 was expected. {hint}")
     kind = response.headers.get("Content-Type", "")
     if kind.startswith("text/html"):
         raise DownloadError(
             f"{url}: the server sent a web page ({kind}) instead of the file; links die so, and "
-            f"log-in pages of networks do it. {by_hand}"
+            f"log-in pages of networks do it. {hint}"
         )
 
 
@@ -235,12 +230,20 @@ def _check_room(path: pathlib.Path, num_bytes: int) -> None:
         raise OSError(errno.ENOSPC, f"{num_bytes:,} bytes to come, {free:,} free")
 
 
-def _check(partial: Partial, file_hash: str | None, by_hand: str) -> str:
+def _check(partial: Partial, file_hash: str | None, hint: str, check: Check) -> str:
     try:
-        return check_hash(partial.path, file_hash, f"Nothing was kept of it. {by_hand}")
+        sha256 = check_hash(partial.path, file_hash, f"Nothing was kept of it. {hint}")
+        check(partial.path, sha256)
     except CheckpointError:
         partial.discard()
         raise
+    return sha256
+
+
+def _chunks(path, hint: str) -> Iterator[bytes]:
+    with reading(path, hint), open(path, "rb") as file:
+        while chunk := file.read(_CHUNK_BYTES):
+            yield chunk
 
 
 def _retry_after_s(response) -> float:

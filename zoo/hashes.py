@@ -1,10 +1,10 @@
 """Hashes of files: those that authors publish, and those seen first and compared ever after."""
 
 import hashlib
-import os
 import pathlib
 import re
 
+from .durable import put
 from .errors import CheckpointError
 
 # A whole digest, or its first digits as file names carry them: 8 in those of torch.hub and GluonCV.
@@ -72,7 +72,7 @@ def write_sums(path, sums: dict[str, str]) -> None:
     path = pathlib.Path(path)
     unfinished = path.with_name(path.name + ".part")
     unfinished.write_text("".join(f"{sums[name]}  {name}\n" for name in sorted(sums)), "utf-8")
-    os.replace(unfinished, path)
+    put(unfinished, path)
 
 
 def digest(path, algorithm: str) -> str:

@@ -6,6 +6,8 @@ import json
 import pathlib
 import re
 
+from .durable import put
+
 # A date is a strong validator if the answer came so much later that a second change within the
 # same second of the clock is out of the question: RFC 7232 section 2.2.2 says 60 seconds.
 _SETTLED_S = 60
@@ -65,7 +67,7 @@ class Partial:
     def finish(self, path: pathlib.Path) -> None:
         """Makes it the file `path`, at once."""
         self._note.unlink(missing_ok=True)
-        self.path.replace(path)
+        put(self.path, path)
 
     def _validator(self) -> str | None:
         try:

@@ -10,6 +10,9 @@ import numpy as np
 
 from .errors import CheckpointError
 
+# What h5py raises of a damaged file, by where it is damaged.
+_DAMAGED = (OSError, RuntimeError, KeyError, TypeError, UnicodeDecodeError)
+
 SUFFIX = ".weights.h5"
 """How Keras wants the names of such files to end."""
 
@@ -55,7 +58,7 @@ def read_contents(path: str | os.PathLike) -> Contents:
     """What the file holds.
 
     Raises:
-        CheckpointError: it is no HDF5 file or its name does not end in .weights.h5.
+        CheckpointError: it is no HDF5 file, a damaged one, or its name does not end in .weights.h5.
     """
     path = pathlib.Path(path)
     if not path.name.endswith(SUFFIX) or not h5py.is_hdf5(path):
@@ -68,8 +71,14 @@ def read_contents(path: str | os.PathLike) -> Contents:
             if np.issubdtype(item.dtype, np.floating):
                 shapes.append(item.shape)
 
-    with h5py.File(path) as file:
-        file.visititems(note)
+    try:
+        with h5py.File(path) as file:
+            file.visititems(note)
+    except _DAMAGED as error:
+        raise CheckpointError(
+            f"{path} is damaged or cut off ({error}). Delete it and get it again; published "
+            "weights in the cache are made again when they are used next."
+        ) from error
     # The classifier's kernel alone has two axes, whatever the layout of the file.
     classes = [shape[1] for shape in shapes if len(shape) == 2]
     return Contents(classes[0] if classes else None, sum(int(np.prod(shape)) for shape in shapes))
@@ -79,7 +88,8 @@ def load_h5(model, path: str | os.PathLike) -> None:
     """Load a .weights.h5 file into the `keras.Model` that it was saved from.
 
     Raises:
-        CheckpointError: it holds another network; the message says how many values either has.
+        CheckpointError: it is damaged, or holds another network; the message says how many values
+            either has.
     """
     num_values = read_contents(path).num_values
     # load_weights does not mind values in the file that the network has no place for.

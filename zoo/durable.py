@@ -1,0 +1,21 @@
+"""Files under their names only when all of them is on the disk, whenever the machine stops."""
+
+import contextlib
+import os
+import pathlib
+
+
+def put(unfinished: str | os.PathLike, path: str | os.PathLike) -> None:
+    """Gives the file `unfinished` the name `path`, in the same folder, once its bytes are safe.
+
+    Of two files that are put one after the other the first is safe before the second has its name.
+    """
+    with open(unfinished, "r+b") as file:  # some systems write through only where one may write
+        os.fsync(file.fileno())
+    os.replace(unfinished, path)
+    with contextlib.suppress(OSError):  # some systems cannot open a folder, or write one through
+        folder = os.open(pathlib.Path(path).parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
