@@ -106,30 +106,6 @@ def test_the_card_and_nothing_else_lies_beside(r2d_10, tmp_path):
     }
 
 
-def test_both_files_are_on_the_disk_before_they_have_their_names(r2d_10, tmp_path, monkeypatch):
-    """Watches, and does, what the system is asked for."""
-    source, done = written(tmp_path / "r2d.pkl", r2d_10, "caffe2"), []
-    fsync, replace = os.fsync, os.replace
-
-    def watched_fsync(number):
-        done.append(("sync", os.fstat(number).st_ino))
-        fsync(number)
-
-    def watched_replace(old, new):
-        done.append(("name", os.stat(old).st_ino))
-        replace(old, new)
-
-    monkeypatch.setattr(os, "fsync", watched_fsync)
-    monkeypatch.setattr(os, "replace", watched_replace)
-    convert_checkpoint(source, tmp_path / "out")
-    card, weights, folder = (
-        path.stat().st_ino
-        for path in (tmp_path / "out.json", tmp_path / "out.weights.h5", tmp_path)
-    )
-    of_each = [[("sync", file), ("name", file), ("sync", folder)] for file in (card, weights)]
-    assert done == [*of_each[0], *of_each[1]]
-
-
 def test_a_second_conversion_replaces_the_first(r2d_10, tmp_path):
     source = written(tmp_path / "r2d.pth", r2d_10)
     out = tmp_path / "r2d.weights.h5"
