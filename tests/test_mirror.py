@@ -219,14 +219,20 @@ def test_a_list_of_hashes_that_is_none_is_said(home, server, row, mirror, monkey
     assert not (home / "downloads" / NAME).exists()
 
 
-@pytest.mark.parametrize("status", [401, 403])
-@pytest.mark.parametrize("name", [NAME, "SHA256SUMS"])
-def test_a_mirror_that_refuses_is_not_passed_by(home, server, row, monkeypatch, name, status):
+@pytest.mark.parametrize("status", [403, 404, 410])
+def test_a_mirror_need_have_no_list(home, server, row, monkeypatch, status):
     server.serve(f"mirror/{NAME}", BODY)
-    server.serve(f"mirror/{name}", BODY, Answer(status=status))
+    server.serve("mirror/SHA256SUMS", BODY, Answer(status=status))
+    monkeypatch.setenv("R21D_MIRROR", f"{server.url}/mirror")
+    assert get(row).read_bytes() == BODY
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_a_mirror_that_refuses_is_not_passed_by(home, server, row, monkeypatch, status):
+    server.serve(f"mirror/{NAME}", BODY, Answer(status=status))
     monkeypatch.setenv("R21D_MIRROR", f"{server.url}/mirror")
     with pytest.raises(
-        DownloadError, match=f"/mirror/{name}: the server answered {status}"
+        DownloadError, match=f"/mirror/{NAME}: the server answered {status}"
     ) as error:
         get(row)
     assert_says(error, f"R21D_MIRROR='{server.url}/mirror'", "unset it", row.url)

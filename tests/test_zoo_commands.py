@@ -88,7 +88,7 @@ def test_show_takes_a_name_as_one_word_or_two(words, capsys):
         (["show", "a", "b", "c"], "got a b c."),
         (["show", "mc3_81.kinetics400_8f"], "unknown variant 'mc3_81'. Did you mean mc3_18"),
         (["show", "mc3_18.kinetics400_9f"], "for mc3_18. Did you mean 'kinetics400_8f'?"),
-        (["show", "r3d_50.kinetics400"], "no weights of r3d_50 are published"),
+        (["show", "r3d_50.kinetics400"], "there are none of r3d_50 here"),
         (["card", "mc3_18.kinetics400_8f"], "--out is missing: the folder to make."),
         (["card", "--out=x", "mc3_18.kinetics400_9f"], "Did you mean 'kinetics400_8f'?"),
         (["convert", "--out=x"], "expected one checkpoint to convert; got 0."),

@@ -88,10 +88,9 @@ def _listed_by_url(url: str, hint: str, patience: Patience) -> dict[str, str]:
     with tempfile.TemporaryDirectory() as folder:
         path = pathlib.Path(folder, SUMS)
         try:
-            with _refusals_are_errors():
-                download(url, path, hint=hint, patience=patience)
+            download(url, path, hint=hint, patience=patience)
             return read_sums(path)
-        except MissingError:
+        except MissingError:  # also 403: what object stores answer for what is not there
             return {}
         except CheckpointError as error:
             raise CheckpointError(
