@@ -56,6 +56,33 @@ class BasicV1(nn.Module):
         return torch.relu(y + (x if self.downsample is None else self.downsample(x)))
 
 
+class BottleneckV1(nn.Module):
+    """1x1x1, a (2+1)D convolution of the middle width of the block's input, 1x1x1."""
+
+    expansion = 4
+
+    def __init__(self, inputs, planes, stride):
+        super().__init__()
+        middle, outputs = inputs * planes * 27 // (inputs * 9 + 3 * planes), 4 * planes
+        self.conv1 = conv(inputs, planes, (1, 1, 1))
+        self.bn1 = nn.BatchNorm3d(planes)
+        self.conv2 = Halves(planes, planes, middle, stride)
+        self.bn2 = nn.BatchNorm3d(planes)
+        self.conv3 = conv(planes, outputs, (1, 1, 1))
+        self.bn3 = nn.BatchNorm3d(outputs)
+        self.downsample = None
+        if stride > 1 or inputs != outputs:
+            self.downsample = nn.Sequential(
+                conv(inputs, outputs, (1, 1, 1), (stride,) * 3), nn.BatchNorm3d(outputs)
+            )
+
+    def forward(self, x):
+        y = torch.relu(self.bn1(self.conv1(x)))
+        y = torch.relu(self.bn2(self.conv2(y)))
+        y = self.bn3(self.conv3(y))
+        return torch.relu(y + (x if self.downsample is None else self.downsample(x)))
+
+
 class BottleneckV2(nn.Module):
     """1x1x1, a (2+1)D convolution whose halves are the block's own, 1x1x1."""
 
@@ -115,10 +142,17 @@ class Network(nn.Module):
         return head(x.mean((2, 3, 4)))
 
 
+NAMES_V1 = ("conv1", "bn1", "conv2", "bn2", "fc")
+
+
 def v1(repeats, num_classes):
-    """r2plus1dv1.py with basic blocks."""
-    names = ("conv1", "bn1", "conv2", "bn2", "fc")
-    return Network(BasicV1, repeats, names, nn.BatchNorm3d, num_classes).eval()
+    """r2plus1dv1.py to depth 34."""
+    return Network(BasicV1, repeats, NAMES_V1, nn.BatchNorm3d, num_classes).eval()
+
+
+def v1_deep(repeats, num_classes):
+    """r2plus1dv1.py from depth 50."""
+    return Network(BottleneckV1, repeats, NAMES_V1, nn.BatchNorm3d, num_classes).eval()
 
 
 def v2(repeats, num_classes):

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from r21d_keras import list_variants
+from r21d_keras import VideoResNet, list_variants
 from r21d_keras.zoo.checkpoints.architecture import find_architecture
 from r21d_keras.zoo.errors import CheckpointError
 from tests.named_checkpoints import NAMED, hollow, torch_shapes
@@ -131,17 +131,53 @@ def changed(variant="r2plus1d_10", **changes):
             r"basic blocks by stage: \(2, 2, 2, 1\).*18 \('basic', \(2, 2, 2, 2\)\)",
         ),
         (changed(layer2__0__conv2__0__0__weight=(200, 128, 1, 3, 3)), "makes 200 middle channels"),
-        (changed(fc__weight=None), "No array for fc.weight. Expected a whole network"),
+        (changed(fc__weight=None), r"No array for fc.weight. Expected all .*\(no array of fc\)"),
         (changed(fc__weight=(8,)), "fc.weight has shape .* expected 2 axes"),
         (changed("r3d_10", stem__0__weight=(64, 3, 7, 7)), "stem.0.weight has shape .* 5 axes"),
         # torchvision's ResNet for images.
-        ({"conv1.weight": (64, 3, 7, 7), "bn1.weight": (64,)}, "2 arrays begin with bn1.weight"),
+        ({"conv1.weight": (64, 3, 7, 7), "bn1.weight": (64,)}, "2 arrays begin with 'bn1.weight'"),
         ({}, "0 arrays begin with none"),
     ],
 )
 def test_networks_of_no_family_say_what_differs(shapes, message):
     with pytest.raises(CheckpointError, match=message):
         found(shapes)
+
+
+def test_a_network_without_classifier():
+    network = found(changed(fc__weight=None, fc__bias=None))
+    assert (network.variant, network.num_classes) == ("r2plus1d_10", None)
+
+
+def test_a_classifier_within_a_sequential():
+    shapes = changed(fc__weight=None, fc__bias=None)
+    assert found(shapes | {"fc.1.weight": (7, 512), "fc.1.bias": (7,)}).num_classes == 7
+    shapes |= {"fc.0.weight": (512, 512), "fc.3.weight": (7, 512)}
+    with pytest.raises(CheckpointError, match="several layers, 'fc.0.', 'fc.3.'; .* Take out"):
+        found(shapes)
+
+
+HOSTILE = "\x1b[2J\n" + "x" * 100_000
+
+
+@pytest.mark.parametrize("name", [HOSTILE, f"layer1.0.{HOSTILE}", f"comp_0_conv_1_{HOSTILE}_w"])
+@pytest.mark.parametrize("naming", [*NAMED, None])
+def test_names_in_messages_are_escaped_and_short(naming, name):
+    arrays = {name: np.zeros(3, "float32")}
+    if naming:
+        variant = "r2plus1d_50" if naming == "gluoncv_v2" else "r2plus1d_10"
+        convention = "torchvision" if naming == "gluoncv_v1" else "paper"
+        arrays |= NAMED[naming](hollow(torch_shapes(variant, convention)))
+    if naming == "torchvision":  # what is left over shows when the weights are loaded
+        from r21d_keras.zoo.checkpoints.convert import load_arrays
+
+        arrays = find_architecture(arrays)[1]
+        with pytest.raises(CheckpointError, match="1 left over") as error:
+            load_arrays(VideoResNet("r2plus1d_10", 8), arrays)
+    else:
+        with pytest.raises(CheckpointError) as error:
+            find_architecture(arrays)
+    assert len(str(error.value)) < 600 and str(error.value).isprintable()
 
 
 @settings(deadline=None)

@@ -50,7 +50,9 @@ def test_scopes_are_taken_off(small):
     blobs = caffe2_blobs(small)
     names = to_torch_names({f"gpu_0/{name}": blob for name, blob in blobs.items()})
     assert set(names) == set(small)
-    with pytest.raises(CheckpointError, match="gpu_0/conv1_w and gpu_1/conv1_w are both conv1_w"):
+    with pytest.raises(
+        CheckpointError, match="'gpu_0/conv1_w' and 'gpu_1/conv1_w' are both 'conv1_w'"
+    ):
         to_torch_names({f"gpu_{n}/conv1_w": blobs["conv1_w"] for n in (0, 1)})
 
 
@@ -91,7 +93,23 @@ def test_what_training_leaves_beside_a_weight_is_passed_over(small, ending):
 )
 def test_anything_else_is_named_and_refused(small, name):
     blobs = caffe2_blobs(small) | {name: np.zeros(3, "float32")}
-    with pytest.raises(CheckpointError, match=rf"1 of \d+ arrays belong to no layer .*: {name}\."):
+    with pytest.raises(
+        CheckpointError, match=rf"1 of \d+ arrays belong to no layer .*: '{name}'\."
+    ):
+        to_torch_names(blobs)
+
+
+@pytest.mark.parametrize("name", ["comp_{}_conv_1_w", "shortcut_projection_{}_w", "last_out_L{}_w"])
+def test_numbers_of_thousands_of_digits_are_left_over(small, name):
+    blobs = caffe2_blobs(small) | {name.format("1" * 5000): np.zeros(3, "float32")}
+    with pytest.raises(CheckpointError, match=r"1 of \d+ arrays belong to no layer") as error:
+        to_torch_names(blobs)
+    assert len(str(error.value)) < 400
+
+
+def test_digits_of_other_scripts_are_none(small):
+    blobs = caffe2_blobs(small) | {"comp_\u0663_conv_1_w": np.zeros(3, "float32")}
+    with pytest.raises(CheckpointError, match=r"belong to no layer .*: 'comp_\\u0663_conv_1_w'"):
         to_torch_names(blobs)
 
 
@@ -105,7 +123,7 @@ def test_two_blobs_for_one_weight(small):
     blobs = caffe2_blobs(small)
     twice = {name.replace("comp_0_", "comp_00_"): blob for name, blob in blobs.items()}
     with pytest.raises(
-        CheckpointError, match="comp_0_conv_1_\\w+ and comp_00_conv_1_\\w+ are both"
+        CheckpointError, match="comp_0_conv_1_\\w+' and 'comp_00_conv_1_\\w+' are both"
     ):
         to_torch_names(blobs | twice)
 

@@ -262,7 +262,7 @@ def gluoncv(version, repeats):
         (assembled, ("paper",), "r2plus1d_10", "paper", True),
         (assembled, ("torchvision",), "r2plus1d_10", "torchvision", False),
         (gluoncv, ("v1", (1, 1, 1, 1)), "r2plus1d_10", "torchvision", False),
-        (gluoncv, ("v1", (3, 4, 6, 3)), "r2plus1d_50", "torchvision", True),
+        (gluoncv, ("v1_deep", (3, 4, 6, 3)), "r2plus1d_50", "torchvision", True),
         (gluoncv, ("v2", (3, 4, 6, 3)), "r2plus1d_50", "paper", True),
     ],
 )

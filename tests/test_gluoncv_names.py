@@ -49,5 +49,5 @@ def test_names_written_down_by_hand(rules, theirs, ours):
     "key", ["head.weight", "layer1.0.conv1", "layer1.0.bn1.scale", "layer1.0.downsample.2.weight"]
 )
 def test_anything_else_is_named_and_refused(rules, key):
-    with pytest.raises(CheckpointError, match=rf"1 of 2 arrays belong to no layer .*: {key}\."):
+    with pytest.raises(CheckpointError, match=rf"1 of 2 arrays belong to no layer .*: '{key}'\."):
         to_torch_names({key: np.zeros(3), "conv1.weight": np.zeros(3)}, rules)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from r21d_keras.zoo.checkpoints.checkpoint import read_checkpoint
-from r21d_keras.zoo.checkpoints.read_torch import state_dict
+from r21d_keras.zoo.checkpoints.read_torch import PREFIXES, state_dict
 from r21d_keras.zoo.errors import CheckpointError
 from tests.checkpoint_files import MAGIC_NUMBER, tensor, write_torch_legacy, write_torch_zip
 from tests.pickle_writer import Call, Global, Persistent, pickled
@@ -55,7 +55,7 @@ def assert_same(found, expected):
 
 
 @pytest.mark.parametrize("wrapper", [None, "state_dict", "model_state", "model"])
-@pytest.mark.parametrize("prefix", ["", "module.", "module._orig_mod."])
+@pytest.mark.parametrize("prefix", ["", "module.", "module._orig_mod.", "model.", "model.module."])
 @pytest.mark.parametrize("writer", WRITERS)
 def test_reads_both_formats(writer, wrapper, prefix, tmp_path):
     WRITERS[writer](tmp_path / "x.pth", ARRAYS, wrapper, prefix)
@@ -79,8 +79,9 @@ def test_arrays_are_views_of_the_file(writer, tmp_path):
     assert peak < MB and not arrays["a"].flags.writeable
 
 
-def test_a_prefix_of_some_keys_stays(tmp_path):
-    arrays = {"module.a": np.ones(2, "f4"), "b": np.ones(2, "f4")}
+@pytest.mark.parametrize("prefix", PREFIXES)
+def test_a_prefix_of_some_keys_stays(prefix, tmp_path):
+    arrays = {f"{prefix}a": np.ones(2, "f4"), "b": np.ones(2, "f4")}
     write_torch_zip(tmp_path / "x.pth", arrays)
     assert list(read_checkpoint(tmp_path / "x.pth")) == list(arrays)
 

@@ -105,6 +105,26 @@ def test_says_what_the_pickle_names_and_what_to_do():
         read(pickled(Call(SYSTEM, "true")))
 
 
+BESIDE_TENSORS = {
+    "torch.device": Call(Global("torch", "device"), "cpu"),
+    "torch.float32": Global("torch", "float32"),
+    "collections.defaultdict": collections.defaultdict(int),
+    "pathlib.PosixPath": Call(Global("pathlib", "PosixPath"), "runs"),
+    "__builtin__.set": Call(Global("__builtin__", "set"), [1]),
+}
+
+
+@pytest.mark.parametrize("name", BESIDE_TENSORS)
+def test_says_what_lies_beside_the_tensors_and_how_to_save_them_alone(name):
+    value = BESIDE_TENSORS[name]
+    if isinstance(value, dict):
+        data = pickle.dumps({"model": {}, "extra": value}, 2)
+    else:
+        data = pickled({"model": {}, "extra": value})
+    with pytest.raises(CheckpointError, match=rf"names '{name}', .* state dict alone: .*\[KEY\]"):
+        read(data)
+
+
 RECONSTRUCT = Global("numpy.core.multiarray", "_reconstruct")
 NDARRAY = Global("numpy", "ndarray")
 DTYPE = Global("numpy", "dtype")
@@ -172,6 +192,34 @@ def test_refuses_damaged_and_foreign_pickles(name):
     with pytest.raises(CheckpointError) as error:
         read(pickled(DAMAGED[name]))
     assert len(str(error.value)) < 400
+
+
+@pytest.mark.parametrize(
+    "key",
+    [2**61 - 1, -(2**61 - 1), 2 * (2**61 - 1), 2**2000],
+    ids=["first", "least", "next", "big"],
+)
+def test_refuses_integer_keys_whose_hashes_repeat(key):
+    assert hash(key) in {hash(smaller) for smaller in range(2**11)} | {hash(key % (2**61 - 1))}
+    with pytest.raises(CheckpointError, match="a dict of 1 entries and the key .* below 2305843"):
+        read(pickled({"a": 1, key: None}))
+
+
+@pytest.mark.parametrize("number", [int, float], ids=["int", "float"])
+def test_refuses_many_keys_that_are_numbers(number):
+    """Chosen by what a dict does with them, a hundred thousand would take minutes."""
+    keys = [number(key) for key in range(pickle_opcodes.MAX_NUMBERED + 1)]
+    assert read(pickled(dict.fromkeys(keys[:-1]))) == dict.fromkeys(keys[:-1])
+    for value in (dict.fromkeys(keys), Call(ORDERED, [(key, None) for key in keys])):
+        with pytest.raises(CheckpointError, match="a dict of 10000 entries and the key"):
+            read(pickled(value))
+
+
+def test_reads_many_keys_that_are_text_and_addresses():
+    """Before torch 1.6 optimizers kept their parameters' state by address."""
+    value = {94_000_000_000_000 + 64 * n: n for n in range(2000)}
+    value |= {f"layer.{n}": n for n in range(12_000)}
+    assert read(pickled(value)) == value
 
 
 def doubling(times):

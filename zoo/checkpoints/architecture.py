@@ -13,6 +13,8 @@ from .caffe2_names import to_torch_names as caffe2
 from .foreign import refuse_foreign
 from .gluoncv_names import V1, V2
 from .gluoncv_names import to_torch_names as gluoncv
+from .messages import listed
+from .torch_names import with_one_classifier
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,13 +22,14 @@ class Architecture:
     """A network and what its classifier and input are.
 
     convention_known: False where neither the file nor the caller tells the convention, and
-        torchvision's was assumed. frames: of a clip, for R2D; None: any. naming: key of NAMINGS.
+        torchvision's was assumed. num_classes: of the classifier; None without one. frames: of a
+        clip, for R2D; None: any. naming: key of NAMINGS.
     """
 
     variant: str
     convention: str
     convention_known: bool
-    num_classes: int
+    num_classes: int | None
     input_channels: int
     frames: int | None
     naming: str
@@ -86,14 +89,14 @@ def find_architecture(
         get_variant(variant)
     refuse_foreign(arrays)
     naming = _find_naming(arrays)
-    arrays = NAMINGS[naming].to_torch_names(arrays)
+    arrays = with_one_classifier(NAMINGS[naming].to_torch_names(arrays))
     found, kinds = _find_variant(arrays, variant)
     convention, known = _find_convention(arrays, naming, kinds, convention)
     network = Architecture(
         variant=found,
         convention=convention,
         convention_known=known,
-        num_classes=_shape(arrays, "fc.weight", 2)[0],
+        num_classes=_num_classes(arrays),
         input_channels=_shape(arrays, "stem.0.weight", 5)[1],
         frames=_shape(arrays, "stem.0.weight", 5)[2] if kinds[0] == "clip" else None,
         naming=naming,
@@ -107,11 +110,17 @@ def _find_naming(arrays) -> str:
     if len(found) != 1:
         marks = ", ".join(f"{its.mark} ({naming})" for naming, its in NAMINGS.items())
         raise CheckpointError(
-            f"Unknown network: its {len(arrays)} arrays begin with "
-            f"{', '.join(sorted(names)[:5]) or 'none'}. Expected the names of one of these: "
-            f"{marks}."
+            f"Unknown network: its {len(arrays)} arrays begin with {listed(sorted(names))}. "
+            f"Expected the names of one of these: {marks}."
         )
     return found[0]
+
+
+def _num_classes(arrays) -> int | None:
+    """Outputs of the classifier; None where the file has none."""
+    if not any(key.startswith("fc.") for key in arrays):
+        return None
+    return _shape(arrays, "fc.weight", 2)[0]
 
 
 def _find_variant(arrays, variant) -> tuple[str, tuple]:
@@ -236,7 +245,8 @@ def _shape(arrays, key, rank) -> tuple[int, ...]:
     shape = getattr(arrays.get(key), "shape", None)
     if shape is None:
         raise CheckpointError(
-            f"No array for {key}. Expected a whole network, from stem to classifier."
+            f"No array for {key}. Expected all from the stem to the classifier, or to the last "
+            "block (no array of fc)."
         )
     if len(shape) != rank:
         raise CheckpointError(f"{key} has shape {shape}; expected {rank} axes: another network.")

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from r21d_keras.zoo.errors import CheckpointError
 
+from .messages import listed
 from .torch_names import renamed
 
 CONV = {"w": "weight"}
@@ -33,25 +34,26 @@ class Rule:
     decomposed: str | None = None
 
 
-# i counts blocks from 0 through the whole network, j convolutions from 1 within a block.
+# i counts blocks from 0 through the whole network, j convolutions from 1 within a block. Numbers
+# of few digits: Python refuses to read those of thousands.
 RULES = (
     Rule(r"conv1_middle", "stem.0", CONV),
     Rule(r"conv1_middle_spatbn_relu", "stem.1", NORM),
     Rule(r"conv1", "stem.0", CONV, "conv1_middle_w", "stem.3"),
     Rule(r"conv1_spatbn_relu", "stem.1", NORM, "conv1_middle_w", "stem.4"),
-    Rule(r"comp_(?P<i>\d+)_conv_(?P<j>\d)_middle", "{block}.conv{j}.0.0", CONV),
-    Rule(r"comp_(?P<i>\d+)_spatbn_(?P<j>\d)_middle", "{block}.conv{j}.0.1", NORM),
+    Rule(r"comp_(?P<i>[0-9]{1,4})_conv_(?P<j>[0-9])_middle", "{block}.conv{j}.0.0", CONV),
+    Rule(r"comp_(?P<i>[0-9]{1,4})_spatbn_(?P<j>[0-9])_middle", "{block}.conv{j}.0.1", NORM),
     Rule(
-        r"comp_(?P<i>\d+)_conv_(?P<j>\d)",
+        r"comp_(?P<i>[0-9]{1,4})_conv_(?P<j>[0-9])",
         "{block}.conv{j}.0",
         CONV,
         "comp_{i}_conv_{j}_middle_w",
         "{block}.conv{j}.0.3",
     ),
-    Rule(r"comp_(?P<i>\d+)_spatbn_(?P<j>\d)", "{block}.conv{j}.1", NORM),
-    Rule(r"shortcut_projection_(?P<i>\d+)", "{block}.downsample.0", CONV),
-    Rule(r"shortcut_projection_(?P<i>\d+)_spatbn", "{block}.downsample.1", NORM),
-    Rule(r"last_out_L\d+", "fc", FC),
+    Rule(r"comp_(?P<i>[0-9]{1,4})_spatbn_(?P<j>[0-9])", "{block}.conv{j}.1", NORM),
+    Rule(r"shortcut_projection_(?P<i>[0-9]{1,4})", "{block}.downsample.0", CONV),
+    Rule(r"shortcut_projection_(?P<i>[0-9]{1,4})_spatbn", "{block}.downsample.1", NORM),
+    Rule(r"last_out_L[0-9]{1,6}", "fc", FC),
 )
 # Endings of blobs that lie beside the weight of the same name, and why they are no weights.
 NOT_WEIGHTS = {
@@ -85,11 +87,11 @@ def to_torch_names(arrays: dict) -> dict:
 
 def _stage_starts(blobs) -> list[int]:
     """The blocks with which the four stages begin: those with a projection, and the first."""
-    found = (re.fullmatch(r"shortcut_projection_(\d+)_w", name) for name in blobs)
+    found = (re.fullmatch(r"shortcut_projection_([0-9]{1,4})_w", name) for name in blobs)
     starts = sorted({0, *(int(match[1]) for match in found if match)})
     if len(starts) != STAGES:
         raise CheckpointError(
-            f"Blocks {', '.join(map(str, starts))} begin a stage: the first, and those with a "
+            f"Blocks {listed(starts)} begin a stage: the first, and those with a "
             f"shortcut_projection_<i>_w. Expected {STAGES} stages, as VMZ's residual networks have."
         )
     return starts
@@ -123,7 +125,7 @@ def _beside_a_weight(name, blobs, keys) -> bool:
 
 
 def _as_matrix(name, blob):
-    classes, shape = re.fullmatch(r"last_out_L(\d+)_w", name)[1], blob.shape
+    classes, shape = re.fullmatch(r"last_out_L([0-9]{1,6})_w", name)[1], blob.shape
     if len(shape) < 2 or shape[0] != int(classes) or shape[2:] not in ((), (1, 1, 1)):
         raise CheckpointError(
             f"{name} has shape {shape}; expected ({classes}, C) or ({classes}, C, 1, 1, 1)."

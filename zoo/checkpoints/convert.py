@@ -19,6 +19,7 @@ from r21d_keras.zoo.weights_h5 import SUFFIX, card_path
 
 from .architecture import Architecture, find_architecture
 from .checkpoint import read_checkpoint
+from .messages import shown
 from .torch_names import NOT_A_WEIGHT, differing, load_torch_state, torch_state
 
 
@@ -43,9 +44,10 @@ def convert_checkpoint(
 
     Returns:
         The card: variant, convention, convention_known (False: neither the file nor the caller
-        told it, torchvision's was assumed), naming, num_classes, input_shape (frames, height,
-        width, channels; None: any), num_params (trainable), source, source_sha256, num_bytes (of
-        the weights file), and the versions of r21d_keras and keras.
+        told it, torchvision's was assumed), naming, num_classes (None: there is no
+        classifier), input_shape (frames, height, width, channels; None: any), num_params
+        (trainable), source, source_sha256, num_bytes (of the weights file), and the
+        versions of r21d_keras and keras.
 
     Raises:
         CheckpointError: the file is damaged, unknown, foreign, not float32 exactly, not finite, or
@@ -126,10 +128,12 @@ def _named(source: pathlib.Path) -> Iterator[None]:
 
 
 def _build(network: Architecture) -> keras.Model:
+    has_top = network.num_classes is not None
     with float32_policy():  # whatever the user's: the file is for all
         return VideoResNet(
             network.variant,
-            num_classes=network.num_classes,
+            num_classes=network.num_classes if has_top else 1,
+            include_top=has_top,
             input_shape=(network.frames, None, None, network.input_channels),
             convention=network.convention,
             classifier_activation=None,
@@ -154,11 +158,11 @@ def _card(network: Architecture, model: keras.Model) -> dict:
 def _exact_float32(key: str, array: np.ndarray) -> np.ndarray:
     """The same numbers as float32, without a copy where they are that already."""
     if not np.issubdtype(array.dtype, np.floating):
-        raise CheckpointError(f"{key} is an array of {array.dtype}; expected float32 weights.")
+        raise CheckpointError(f"{shown(key)} is an array of {array.dtype}; expected float32.")
     if not np.isfinite(array).all():
         raise CheckpointError(
-            f"{key} holds {np.count_nonzero(~np.isfinite(array))} values that are NaN or infinite; "
-            "expected finite weights: the training that wrote them has diverged."
+            f"{shown(key)} holds {np.count_nonzero(~np.isfinite(array))} values that are NaN or "
+            "infinite; expected finite weights: the training that wrote them has diverged."
         )
     if array.dtype == np.float32:
         return array
@@ -166,8 +170,8 @@ def _exact_float32(key: str, array: np.ndarray) -> np.ndarray:
         converted = array.astype(np.float32)
     if not np.array_equal(converted.astype(array.dtype), array):
         raise CheckpointError(
-            f"{key} is an array of {array.dtype} with values that float32 does not hold exactly. "
-            "Convert it to float32 first, if rounding is what you want."
+            f"{shown(key)} is an array of {array.dtype} with values that float32 does not hold "
+            "exactly. Convert it to float32 first, if rounding is what you want."
         )
     return converted
 

@@ -8,7 +8,7 @@ import re
 
 from .torch_names import NOT_A_WEIGHT, renamed
 
-BLOCK = r"(layer\d\.\d+)"
+BLOCK = r"(layer[0-9]\.[0-9]{1,4})"
 PARAMETERS = ("weight", "bias", "running_mean", "running_var", NOT_A_WEIGHT)
 # Patterns of module paths and what they become. In v1 a (2+1)D convolution is a module with a
 # first and second convolution; in v2 its halves are members of the block.
@@ -17,11 +17,11 @@ V1 = {
     r"bn1": "stem.1",
     r"conv2": "stem.3",
     r"bn2": "stem.4",
-    BLOCK + r"\.conv(\d)\.conv1": r"\1.conv\2.0.0",
-    BLOCK + r"\.conv(\d)\.bn1": r"\1.conv\2.0.1",
-    BLOCK + r"\.conv(\d)\.conv2": r"\1.conv\2.0.3",
-    BLOCK + r"\.conv(\d)": r"\1.conv\2.0",
-    BLOCK + r"\.bn(\d)": r"\1.conv\2.1",
+    BLOCK + r"\.conv([0-9])\.conv1": r"\1.conv\2.0.0",
+    BLOCK + r"\.conv([0-9])\.bn1": r"\1.conv\2.0.1",
+    BLOCK + r"\.conv([0-9])\.conv2": r"\1.conv\2.0.3",
+    BLOCK + r"\.conv([0-9])": r"\1.conv\2.0",
+    BLOCK + r"\.bn([0-9])": r"\1.conv\2.1",
     BLOCK + r"\.downsample\.([01])": r"\1.downsample.\2",
     r"fc": "fc",
 }
@@ -34,7 +34,7 @@ V2 = {
     BLOCK + r"\.bn2_middle": r"\1.conv2.0.1",
     BLOCK + r"\.conv2": r"\1.conv2.0.3",
     BLOCK + r"\.conv([13])": r"\1.conv\2.0",
-    BLOCK + r"\.bn(\d)": r"\1.conv\2.1",
+    BLOCK + r"\.bn([0-9])": r"\1.conv\2.1",
     BLOCK + r"\.down_sample\.([01])": r"\1.downsample.\2",
     r"out_fc": "fc",
 }

@@ -6,7 +6,8 @@ import numpy as np
 
 from r21d_keras.zoo.errors import CheckpointError
 
-from .pickle_opcodes import MAX_TEXT, Buildable, Function, shown
+from .messages import shown
+from .pickle_opcodes import MAX_TEXT, Buildable, Function
 
 # Numbers and booleans; above all no objects, no text, no records.
 DTYPES = ("b1", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f2", "f4", "f8")

@@ -1,12 +1,19 @@
 """What each opcode of a pickle does to the machine of `unpickler`, as a table of functions."""
 
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from r21d_keras.zoo.errors import CheckpointError
 
+from .messages import shown
+
 MAX_MARKS = 1000  # lists and tuples open at once; a state dict has three
 MAX_TEXT = 255  # bytes of an 8-bit string that is text; longer ones are an array's data
+# Keys that are numbers: optimizers count their parameters, and before torch 1.6 kept them by
+# address, of 48 bits. Larger integers repeat the hashes of smaller ones.
+MAX_KEY = sys.hash_info.modulus
+MAX_NUMBERED = 10_000  # entries; an R(2+1)D-152 has 1,500 tensors
 
 
 @dataclass(frozen=True)
@@ -41,23 +48,24 @@ def to_dict(items=None) -> dict:
     return result
 
 
-def shown(value) -> str:
-    """A value of a pickle for a message: short text and numbers themselves, else its type.
-
-    A hostile tuple of tuples would take exponential time to print.
-    """
-    if type(value) is str:
-        return ascii(value[:60])
-    return str(value)[:60] if type(value) is int else type(value).__name__
-
-
 def _set(target, key, value):  # a tuple of tuples as key could take exponential time to hash
     if type(target) is not dict or type(key) not in (str, int, float, bool, type(None)):
         raise CheckpointError(
             f"its pickle sets a {type(key).__name__} in a {type(target).__name__}; expected "
             "dicts whose keys are text or numbers."
         )
+    if type(key) is not str:  # whose hashes are drawn anew in each process
+        _check_number(key, target)
     target[key] = value
+
+
+def _check_number(key, target):
+    """Numbers hash as themselves: a file could choose them so that each meets all before it."""
+    if type(key) is int and abs(key) >= MAX_KEY or len(target) >= MAX_NUMBERED:
+        raise CheckpointError(
+            f"its pickle has a dict of {len(target)} entries and the key {shown(key)}; expected "
+            f"numbers below {MAX_KEY}, and text as the keys of a dict of more than {MAX_NUMBERED}."
+        )
 
 
 def _set_items(machine):

@@ -4,8 +4,8 @@ import struct
 
 from r21d_keras.zoo.errors import CheckpointError
 
+from .messages import listed, shown
 from .numpy_names import numpy_names
-from .pickle_opcodes import shown
 from .torch_tensors import TORCH_NAMES, Part, Storage, Tensor
 from .unpickler import CONTAINERS, unpickle
 from .zip_members import Archive
@@ -16,7 +16,8 @@ PROTOCOL_VERSION = 1001
 # Under which key training scripts keep the weights: torchvision's references "model", GluonCV and
 # kenshohara "state_dict", PyTorchVideo "model_state".
 WRAPPERS = ("state_dict", "model_state_dict", "model_state", "model", "net", "network")
-PREFIXES = ("module.", "_orig_mod.")  # of DistributedDataParallel and torch.compile
+# Of DistributedDataParallel, torch.compile, and a Lightning module with the network in `model`.
+PREFIXES = ("module.", "_orig_mod.", "model.")
 
 
 def read_torch_zip(data) -> dict:
@@ -101,15 +102,22 @@ def state_dict(value) -> dict:
         if isinstance(tensor, Tensor) and type(key) is str
     }
     if not tensors:
-        keys = ", ".join(shown(key) for key in list(value)[:5])
         raise CheckpointError(
-            f"a dict without tensors (its keys: {keys or 'none'}); expected a state dict, or one "
+            f"a dict without tensors (its keys: {listed(value)}); expected a state dict, or one "
             f"under {', '.join(WRAPPERS)}. Save model.state_dict()."
         )
-    for prefix in PREFIXES:
-        if all(key.startswith(prefix) for key in tensors):
-            tensors = {key.removeprefix(prefix): tensor for key, tensor in tensors.items()}
-    return {key: tensor.to_array() for key, tensor in tensors.items()}
+    prefix = _shared_prefix(tensors)
+    return {key.removeprefix(prefix): tensor.to_array() for key, tensor in tensors.items()}
+
+
+def _shared_prefix(keys) -> str:
+    """What all keys begin with: `PREFIXES` in any order."""
+    shared = ""
+    for _ in PREFIXES:  # not for as long as there are any: a file could have a million
+        for prefix in PREFIXES:
+            if all(key.startswith(shared + prefix) for key in keys):
+                shared += prefix
+    return shared
 
 
 def _names(data):
@@ -130,10 +138,9 @@ def _root(archive):
                 "a TorchScript archive; expected a state dict. Save model.state_dict()."
             )
         return roots[0]
-    found = ", ".join(ascii(name[:60]) for name in list(archive.members)[:4])
     raise CheckpointError(
-        f"a zip archive of {found or 'nothing'}; expected <name>/data.pkl as torch.save writes it. "
-        "If the checkpoint lies in the archive, unpack it first."
+        f"a zip archive of {listed(archive.members, 4)}; expected <name>/data.pkl as torch.save "
+        "writes it. If the checkpoint lies in the archive, unpack it first."
     )
 
 
@@ -163,7 +170,7 @@ def _fill(storages, keys, data, position):
         end = position + 8 + storage.num_bytes
         if count != storage.count or end > len(data):
             raise CheckpointError(
-                f"storage {key[:60]!a} has {count} elements at byte {position} of {len(data)}; "
+                f"storage {shown(key)} has {count} elements at byte {position} of {len(data)}; "
                 f"expected {storage.count}: cut off or damaged. Get the file again."
             )
         storage.fill(data[position + 8 : end])

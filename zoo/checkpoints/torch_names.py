@@ -3,6 +3,7 @@
 The networks' layers carry PyTorch's module paths, so the map is: layer name plus parameter name.
 """
 
+import re
 from collections.abc import Callable
 
 import keras
@@ -11,11 +12,16 @@ import numpy as np
 from r21d_keras.walk import leaf_layers
 from r21d_keras.zoo.errors import CheckpointError
 
+from .messages import listed, shown
+
 # torch (filters, channels, t, h, w) -> Keras (t, h, w, channels, filters).
 CONV_AXES = (2, 3, 4, 1, 0)
 # Of float32, a cache line: transposed all at once, a large kernel takes two to three times as long.
 FILTERS_AT_ONCE = 16
 NOT_A_WEIGHT = "num_batches_tracked"  # torch.nn.BatchNorm3d: how often its statistics were updated
+
+# A layer of a classifier that is a Sequential, mostly of Dropout and Linear.
+HEAD_LAYER = re.compile(r"^fc\.[0-9]{1,4}\.")
 
 
 def torch_state(model) -> dict:
@@ -85,18 +91,33 @@ def renamed(arrays: dict, rename: Callable[[str], str | None]) -> dict:
             unknown.append(key)
         elif name in sources:
             raise CheckpointError(
-                f"{sources[name]} and {key} are both {name}; expected one of them. Take the other "
-                "out."
+                f"{shown(sources[name])} and {shown(key)} are both {shown(name)}; expected one "
+                "of them. Take the other out."
             )
         else:
             sources[name] = key
     if unknown:
         raise CheckpointError(
             f"{len(unknown)} of {len(arrays)} arrays belong to no layer of these networks: "
-            f"{', '.join(sorted(unknown)[:5])}{' ...' if len(unknown) > 5 else ''}. Expected every "
-            "array to be a weight; take those out that are none."
+            f"{listed(sorted(unknown))}. Expected every array to be a weight; take those out that "
+            "are none."
         )
     return {name: arrays[key] for name, key in sources.items()}
+
+
+def with_one_classifier(arrays: dict) -> dict:
+    """The same arrays, with a classifier "fc.<n>", as of Sequential(Dropout, Linear), named "fc".
+
+    Raises:
+        CheckpointError: there are several layers of that name.
+    """
+    layers = {found[0] for found in map(HEAD_LAYER.match, arrays) if found}
+    if len(layers) > 1:
+        raise CheckpointError(
+            f"A classifier of several layers, {listed(sorted(layers))}; expected one, fc. Take out "
+            "the arrays of all of them: without any, the network is read as one without classifier."
+        )
+    return renamed(arrays, lambda key: HEAD_LAYER.sub("fc.", key)) if layers else arrays
 
 
 def _fitted(model, arrays) -> dict:
@@ -107,8 +128,8 @@ def _fitted(model, arrays) -> dict:
     if missing or extra:
         raise CheckpointError(
             f"State dict does not fit {model.name}: {len(missing)} keys missing "
-            f"({', '.join(missing[:3])} ...), {len(extra)} left over ({', '.join(extra[:3])} ...). "
-            "Check variant and convention."
+            f"({listed(missing, 3)}), {len(extra)} left over ({listed(extra, 3)}). Check variant "
+            "and convention, and take out what is no weight of this network."
         )
     fitted = {key: (weight, to_keras(arrays[key])) for key, (weight, to_keras) in state.items()}
     for key, (weight, array) in fitted.items():

@@ -7,8 +7,9 @@ import numpy as np
 
 from r21d_keras.zoo.errors import CheckpointError
 
+from .messages import shown
 from .numpy_names import MAX_DIMS
-from .pickle_opcodes import Function, shown
+from .pickle_opcodes import Function
 
 MAX_EMPTY = 2**31  # product of the other axes of a tensor without elements, which numpy checks
 

@@ -12,7 +12,8 @@ from collections.abc import Mapping
 
 from r21d_keras.zoo.errors import CheckpointError
 
-from .pickle_opcodes import OPCODES, Function, shown, to_dict
+from .messages import shown
+from .pickle_opcodes import OPCODES, Function, to_dict
 
 # An opcode makes one object of 200 bytes at most, so this bounds what a hostile pickle makes of
 # few bytes to 100 MB. The 1,500 tensors of an R(2+1)D-152 and its optimizer's take 200,000.
@@ -109,8 +110,9 @@ class _Machine:
     def look_up(self, module, name):
         if (module, name) not in self.names:
             raise CheckpointError(
-                f"its pickle names {shown(f'{module}.{name}')}, which is not a type that a "
-                "state dict holds; nothing in it was run. If this is a whole model, load it "
-                "where it was made and save its tensors: torch.save(model.state_dict(), PATH)."
+                f"its pickle names {shown(f'{module}.{name}')}, which no state dict needs; nothing "
+                "in it was run. Load the file where it was made and save the state dict alone: "
+                "torch.save(model.state_dict(), PATH) of a whole model, torch.save(dict[KEY], "
+                "PATH) where it lies among other things."
             )
         self.stack.append(self.names[module, name])

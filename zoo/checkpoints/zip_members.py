@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from r21d_keras.zoo.errors import CheckpointError
 
-from .pickle_opcodes import shown
+from .messages import shown
 from .unpickler import MAX_GROWTH
 
 MAX_MEMBERS = 100_000  # a checkpoint has one for each tensor and a few more
