@@ -31,11 +31,13 @@ def arrays():
 
 
 @functools.cache
-def checkpoint(in_order=True) -> bytes:
+def checkpoint(in_order=True, with_classifier=True) -> bytes:
     """The file that VMZ's tools make of them; not `in_order`: another file of the same numbers."""
     with tempfile.TemporaryDirectory() as folder:
         path = pathlib.Path(folder, "net.pkl")
         blobs = named_checkpoints.caffe2_blobs(arrays())
+        if not with_classifier:
+            blobs = {name: blob for name, blob in blobs.items() if "last_out" not in name}
         names = list(blobs) if in_order else list(reversed(blobs))
         checkpoint_files.write_caffe2_pickle(path, {name: blobs[name] for name in names})
         return path.read_bytes()

@@ -129,6 +129,18 @@ def test_a_checkpoint_of_another_network_says_what_to_delete(home, server, field
     assert os.listdir(home / WEIGHTS) == []
 
 
+@pytest.mark.parametrize("classes", [NUM_CLASSES, None])
+def test_a_checkpoint_with_other_classes_or_none_is_not_taken(home, server, fields, classes):
+    """A file that was cut off before its classifier is a good file of a network without one."""
+    if classes is None:
+        server.serve(NAME, checkpoint(with_classifier=False))
+    row = row_of(**{**fields, "file_hash": None, "num_classes": NUM_CLASSES + 1})
+    said = f"has {classes or 'no'} classes and takes 3 channels; expected {NUM_CLASSES + 1} and 3"
+    with pytest.raises(CheckpointError, match=f"{said}.*delete it and .*sha256"):
+        cache.weights_file(row)
+    assert os.listdir(home / WEIGHTS) == []
+
+
 @pytest.mark.parametrize("size", [0, 100_000, -1])
 def test_a_converted_file_that_was_cut_off_is_made_again(home, server, fields, size):
     row = row_of(**fields)

@@ -13,7 +13,7 @@ from .failures import reading, writing
 from .hashes import check_hash, read_sums, split_hash, write_sums
 from .mirror import SUMS, fetch
 from .published import Weights
-from .weights_h5 import SUFFIX, read_card
+from .weights_h5 import SUFFIX, card_path, read_card
 
 _QUIET_S = 2.0  # of waiting for another process before it is said
 
@@ -215,6 +215,14 @@ def _convert(row: Weights, original: pathlib.Path, sha256: str, path: pathlib.Pa
                 raise
             with reading(original, damaged):
                 raise
+        found = (card["num_classes"], card["input_shape"][3])
+        if found != (row.num_classes, row.input_shape[3]):  # as of a minidb without its last part
+            for made in (path, card_path(path)):
+                made.unlink()
+            raise CheckpointError(
+                f"{original} has {found[0] or 'no'} classes and takes {found[1]} channels; "
+                f"expected {row.num_classes} and {row.input_shape[3]} of {row.name}. {damaged}"
+            )
         if card["source_sha256"] != sha256:
             path.unlink()
             raise CheckpointError(f"{original} changed while it was converted. Call again.")
