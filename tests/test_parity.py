@@ -72,9 +72,9 @@ def test_a_state_dict_that_does_not_fit_changes_nothing():
     model = VideoResNet("r3d_10", 3, (4, 24, 24, 3), width_multiplier=0.1)
     state, before = seeded_state(model), model.get_weights()
     missing = {k: v for k, v in state.items() if k != "fc.bias"}
-    with pytest.raises(ValueError, match="1 keys missing .fc.bias"):
+    with pytest.raises(ValueError, match="1 keys missing .'fc.bias'"):
         load_torch_state(model, missing)
-    with pytest.raises(ValueError, match="1 left over .head.weight"):
+    with pytest.raises(ValueError, match="1 left over .'head.weight'"):
         load_torch_state(model, {**state, "head.weight": state["fc.bias"]})
     with pytest.raises(ValueError, match=r"fc.bias: \(4,\) in the state dict, \(3,\) expected"):
         load_torch_state(model, {**state, "fc.bias": np.zeros(4, "float32")})

@@ -121,7 +121,8 @@ def _converted(card: dict, told: str | None) -> str:
     return (
         f"{card['source']}: {card['variant']}, tensors named as in {card['naming']}\n"
         f"convention: {card['convention']} ({how})\n"
-        f"clips: {clips}; classes: {card['num_classes']}; parameters: {card['num_params']:,}"
+        f"clips: {clips}; classes: {card['num_classes'] or 'no classifier'}; "
+        f"parameters: {card['num_params']:,}"
     )
 
 
