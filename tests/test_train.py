@@ -228,11 +228,10 @@ def test_files_that_go_bad_in_mid_run_end_it_only_on_demand(
 
 
 @pytest.mark.parametrize("weights", ["kinetics500", "absent.weights.h5"])
-def test_unknown_weights_are_refused_before_any_work(make_config, weights):
-    config = make_config(weights=weights)
+def test_unknown_weights_are_refused_before_any_work(make_config, tmp_path, weights):
     with pytest.raises(ConfigError, match=f"weights='{weights}'"):
-        train(config)
-    assert not os.path.exists(config.model_dir)
+        train(make_config(weights=weights))
+    assert not os.path.exists(tmp_path / "run")
 
 
 def test_a_text_file_is_no_weights(make_config, tmp_path):
