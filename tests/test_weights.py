@@ -209,7 +209,7 @@ def test_every_row_is_found_by_its_name(row):
         ),
         (
             lambda: get_weights("r3d_34", "kinetics400"),
-            "no weights of r3d_34 are published. There are some of r2d_18, .*, r2plus1d_50",
+            "there are none of r3d_34 here, but some of r2d_18, .*, r2plus1d_50",
         ),
         (lambda: get_weights("mc3_18", None), "Unknown weights None for mc3_18"),
     ],
