@@ -209,7 +209,7 @@ def _check_input_shape(spec, input_shape):
             f"input_shape={input_shape!r}: expected (frames, height, width, channels) as positive "
             "ints, of which the first three may be None."
         )
-    if spec.kinds[0] == "clip" and shape[0] is None:
+    if spec.fixes_clip_length and shape[0] is None:
         raise ValueError(
             f"{spec.name} takes clips of a fixed length, as the frames are the channels of its "
             f"first convolution; got input_shape={input_shape!r}. Give the number of frames."

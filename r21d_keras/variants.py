@@ -74,6 +74,11 @@ class Variant:
     block: str
     repeats: tuple[int, int, int, int]
 
+    @property
+    def fixes_clip_length(self) -> bool:
+        """Whether the frames are the first kernel's channels, as in R2D: their number is set."""
+        return self.kinds[0] == "clip"
+
 
 def list_variants() -> list[str]:
     """Names of all networks, family by family: "r2d_10", ..., "r2plus1d_152"."""

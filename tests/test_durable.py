@@ -3,6 +3,7 @@
 import os
 
 from r21d_keras.zoo.checkpoints.convert import convert_checkpoint
+from r21d_keras.zoo.durable import partial_name
 from tests.cached_rows import checkpoint
 
 
@@ -29,3 +30,9 @@ def test_both_files_of_a_conversion_are_on_the_disk_before_they_have_names(tmp_p
     )
     of_each = [[("sync", file), ("name", file), ("sync", folder)] for file in (card, weights)]
     assert done == [*of_each[0], *of_each[1]]
+
+
+def test_two_processes_write_to_different_partial_names(tmp_path):
+    path = tmp_path / "best.weights.h5"
+    name = partial_name(path).name
+    assert str(os.getpid()) in name and name.endswith(".weights.h5")

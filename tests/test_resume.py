@@ -14,7 +14,7 @@ import tensorflow as tf
 from r21d_keras.training.callbacks import HistoryFile, Progress
 from r21d_keras.training.config import ConfigError
 from r21d_keras.training.datasets import VideoSet
-from r21d_keras.training.model_dir import ModelDir, load_run, partial_name
+from r21d_keras.training.model_dir import ModelDir, load_run
 from r21d_keras.training.resume import check_data, check_resumable, describe_data
 from r21d_keras.training.run_lock import LOCK, sole_writer
 from r21d_keras.training.train import train
@@ -139,12 +139,6 @@ def test_one_process_trains_in_a_folder_and_a_killed_one_does_not_bar_the_next(t
     leftover.write_text("half", "utf-8")
     with sole_writer(root):
         assert os.listdir(root) == [LOCK]
-
-
-def test_two_processes_write_to_different_partial_names(tmp_path):
-    path = tmp_path / "best.weights.h5"
-    name = partial_name(path).name
-    assert str(os.getpid()) in name and name.endswith(".weights.h5")
 
 
 def test_a_folder_that_cannot_be_made_is_said_before_videos_are_opened(make_config, tmp_path):

@@ -13,9 +13,11 @@ import numpy as np
 import tensorflow as tf
 from absl import logging
 
+from r21d_keras.zoo.durable import partial_name
+
 from .config import WEIGHTS, ConfigError, TrainConfig, typed, validate
 from .datasets import VideoSet, load_dataset
-from .model_dir import ModelDir, load_run, partial_name, write_text
+from .model_dir import ModelDir, load_run, write_text
 from .pictures import draw_confusion
 from .pipeline import BadVideos, test_clips
 from .scoring import TOP_K, ClipScorer, best_labels, clip_scorer, score_clips

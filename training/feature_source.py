@@ -9,10 +9,10 @@ from dataclasses import dataclass
 import keras
 from absl import logging
 
-from r21d_keras import VideoResNet, get_variant
+from r21d_keras import get_variant
 from r21d_keras.zoo.origin import origin
 from r21d_keras.zoo.preprocessing import KINETICS, Preprocessing
-from r21d_keras.zoo.sources import Source, find_source
+from r21d_keras.zoo.sources import find_source
 from r21d_keras.zoo.weights_h5 import load_h5
 
 from .config import WEIGHTS, ConfigError, validate
@@ -69,7 +69,9 @@ def from_zoo(
         logging.info("%s: video is prepared as for Kinetics, by %s.", source.name, KINETICS)
     numbers = _changed(row.preprocessing if row else KINETICS, options)
     frames = options.clip_frames or trained[0] or (row.input_shape[0] if row else CLIP_FRAMES)
-    model = _network(variant, source, (frames, numbers.crop_size, numbers.crop_size, 3))
+    shape = (frames, numbers.crop_size, numbers.crop_size, 3)
+    pooling = "avg" if source.num_classes is None else None  # so that "avgpool" is always there
+    model = source.network(variant, shape, pooling=pooling, classifier_activation=None)
     return FeatureSource(
         name=source.name,
         model=model,
@@ -95,7 +97,7 @@ def from_run(
     asked = {name: getattr(options, name) for name in ("clip_frames", "crop_size", "frame_rate")}
     changed = dataclasses.replace(config, **{name: v for name, v in asked.items() if v is not None})
     validate(changed)
-    fixed = get_variant(config.variant).kinds[0] == "clip"
+    fixed = get_variant(config.variant).fixes_clip_length
     if fixed and changed.clip_frames != config.clip_frames:
         raise ConfigError(
             f"clip_frames={changed.clip_frames}: {config.variant} takes clips of the length that "
@@ -109,21 +111,6 @@ def from_run(
         clip_frames=changed.clip_frames,
         preprocessing=changed.preprocessing,
         short_video=changed.short_video,
-    )
-
-
-def _network(variant: str, source: Source, shape: tuple[int, ...]) -> keras.Model:
-    """The network that `source` fits, with random weights yet."""
-    source.check_shape(variant, shape)
-    has_top = source.num_classes is not None
-    return VideoResNet(
-        variant,
-        num_classes=source.num_classes or 1,
-        input_shape=shape,
-        include_top=has_top,
-        pooling=None if has_top else "avg",
-        classifier_activation=None,
-        convention=source.convention,
     )
 
 

@@ -18,13 +18,13 @@ from absl import logging
 
 from r21d_keras import __version__
 from r21d_keras.clips import uniform_starts
+from r21d_keras.zoo.durable import partial_name
 from r21d_keras.zoo.features import feature_extractor
 
 from .datasets import read_test_clips
 from .feature_options import FeatureOptions, check_out
 from .feature_source import FeatureSource
 from .frames import ClipSpec
-from .model_dir import partial_name
 from .pipeline import normalise
 from .scoring import CLIPS_PER_CALL
 from .video import VideoError, probe

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import keras
 
 from r21d_keras import VideoResNet, get_variant
+from r21d_keras.zoo.durable import partial_name
 
 from .config import WEIGHTS, ConfigError, TrainConfig, from_json, to_json
 
@@ -155,16 +156,11 @@ def write_text(path: pathlib.Path, text: str) -> None:
     os.replace(partial, path)
 
 
-def partial_name(path: pathlib.Path) -> pathlib.Path:
-    """Where this process writes what becomes `path` when it is whole; others write elsewhere."""
-    return path.with_name(f".partial.{os.getpid()}.{path.name}")
-
-
 def _network(
     config: TrainConfig, num_classes: int | None, activation: str | None, any_length: bool = False
 ) -> keras.Model:
     frames, *frame = config.clip_shape
-    if any_length and get_variant(config.variant).kinds[0] != "clip":
+    if any_length and not get_variant(config.variant).fixes_clip_length:
         frames = None
     return VideoResNet(
         config.variant,

@@ -86,18 +86,10 @@ def build(
 def _pretrained(variant: str, source: Source, input_shape, head: dict) -> keras.Model:
     """The network as its weights have it, then with the end that was asked for."""
     shape = source.default_shape(CLIP) if input_shape is None else input_shape
-    source.check_shape(variant, shape)
     num_classes = head["num_classes"] or source.num_classes or NUM_CLASSES
     keeps_head = head["include_top"] and num_classes == source.num_classes
-    model = VideoResNet(
-        variant,
-        num_classes=source.num_classes or NUM_CLASSES,
-        input_shape=shape,
-        include_top=source.num_classes is not None,
-        classifier_activation=head["classifier_activation"] if keeps_head else None,
-        convention=source.convention,
-        name=head["name"],
-    )
+    activation = head["classifier_activation"] if keeps_head else None
+    model = source.network(variant, shape, classifier_activation=activation, name=head["name"])
     source.load(model)
     if keeps_head:
         return model

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from .download import PATIENCE, copy_file
 from .errors import CheckpointError, DownloadError
 from .failures import reading, writing
-from .hashes import check_hash, read_sums, split_hash, write_sums
+from .hashes import check_hash, may_be, read_sums, write_sums
 from .mirror import SUMS, fetch
 from .published import Weights
 from .weights_h5 import SUFFIX, card_path, read_card
@@ -116,11 +116,9 @@ def _is_current(path: pathlib.Path, row: Weights) -> bool:
     except (CheckpointError, OSError):
         return False
     source = str(card.get("source_sha256") or "")
-    algorithm, digits = split_hash(row.file_hash)
-    published = algorithm != "sha256" or source.startswith(digits)
     first = read_sums(_first_seen(row)).get(row.file_name, source)
     whole = card.get("num_bytes") == size  # a disk may lose the end of a file
-    return whole and bool(source) and published and source == first
+    return whole and bool(source) and may_be(source, row.file_hash) and source == first
 
 
 @contextlib.contextmanager

@@ -5,6 +5,11 @@ import os
 import pathlib
 
 
+def partial_name(path: pathlib.Path) -> pathlib.Path:
+    """Where this process writes what becomes `path` when it is whole; others write elsewhere."""
+    return path.with_name(f".partial.{os.getpid()}.{path.name}")
+
+
 def put(unfinished: str | os.PathLike, path: str | os.PathLike) -> None:
     """Gives the file `unfinished` the name `path`, in the same folder, once its bytes are safe.
 

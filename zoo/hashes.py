@@ -29,6 +29,12 @@ def split_hash(file_hash: str | None) -> tuple[str, str]:
     return algorithm, digits
 
 
+def may_be(sha256: str, file_hash: str | None) -> bool:
+    """Whether a file of this SHA-256 can be the published one, as far as that alone tells."""
+    algorithm, digits = split_hash(file_hash)
+    return algorithm != "sha256" or sha256.startswith(digits)
+
+
 def check_hash(path, file_hash: str | None, remedy: str) -> str:
     """SHA-256 of the file `path`, once it has what is published: `file_hash` as in split_hash.
 

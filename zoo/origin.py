@@ -5,6 +5,7 @@ import pathlib
 
 from r21d_keras.variants import list_variants
 
+from .hashes import may_be
 from .published import Weights
 from .weights import get_weights, is_tag, list_weights, weights_named
 from .weights_h5 import SUFFIX, read_card
@@ -57,10 +58,7 @@ def origin(variant: str, weights) -> Weights | None:
     path = pathlib.Path(weights)
     card = read_card(path) if path.name.endswith(SUFFIX) else {}
     name, sha256 = card.get("source", path.name), card.get("source_sha256", "")
-    return next((row for row in list_weights(variant) if _is_source(row, name, sha256)), None)
-
-
-def _is_source(row: Weights, name: str, sha256: str) -> bool:
-    algorithm, _, digits = (row.file_hash or "").partition(":")
-    hash_fits = not sha256 or algorithm != "sha256" or sha256.startswith(digits)
-    return row.file_name == name and hash_fits
+    for row in list_weights(variant):
+        if row.file_name == name and (not sha256 or may_be(sha256, row.file_hash)):
+            return row
+    return None

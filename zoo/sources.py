@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import keras
 
-from r21d_keras import get_variant
+from r21d_keras import VideoResNet, get_variant
 
 from .cache import weights_file
 from .checkpoints.convert import load_arrays, read_network
@@ -52,12 +52,30 @@ class Source:
                 f"{self.name} takes {channels} channels ({CHANNELS.get(channels, 'its own')}); got "
                 f"input_shape={shape}. Pass input_shape={(*shape[:3], channels)}."
             )
-        if get_variant(variant).kinds[0] == "clip" and shape[0] != frames:
+        if get_variant(variant).fixes_clip_length and shape[0] != frames:
             raise ValueError(
                 f"{self.name} takes clips of {frames} frames, which are the channels of its first "
                 f"convolution; got input_shape={shape}. Pass input_shape={(frames, *shape[1:])}, "
                 "or other weights."
             )
+
+    def network(self, variant: str, shape: Sequence[int | None], **options) -> keras.Model:
+        """The network that these weights fit, for clips of `shape`, with random weights yet.
+
+        It has a classifier where the weights have one. `options` are further ones of VideoResNet.
+
+        Raises:
+            ValueError: as `check_shape` and VideoResNet.
+        """
+        self.check_shape(variant, shape)
+        return VideoResNet(
+            variant,
+            num_classes=self.num_classes or 1,
+            input_shape=shape,
+            include_top=self.num_classes is not None,
+            convention=self.convention,
+            **options,
+        )
 
 
 def find_source(

@@ -12,7 +12,7 @@ import numpy as np
 
 from r21d_keras import VideoResNet, __version__
 from r21d_keras._keras import float32_policy
-from r21d_keras.zoo.durable import put
+from r21d_keras.zoo.durable import partial_name, put
 from r21d_keras.zoo.errors import CheckpointError
 from r21d_keras.zoo.hashes import digest
 from r21d_keras.zoo.weights_h5 import SUFFIX, card_path
@@ -66,8 +66,7 @@ def convert_checkpoint(
         load_torch_state(model, arrays)  # compared when it has been written and read
         card = _card(network, model) | {"source": source.name, "source_sha256": sha256.result()}
     out.parent.mkdir(parents=True, exist_ok=True)
-    # Keras asks for the ending.
-    unfinished = out.with_name(f".partial.{os.getpid()}.{out.name}")
+    unfinished = partial_name(out)
     unfinished_card = card_path(unfinished)
     try:
         model.save_weights(str(unfinished))
