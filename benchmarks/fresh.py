@@ -25,9 +25,9 @@ def train_and_evaluate(recipe: str, overrides: dict) -> dict:
         without its validation.
     """
     from r21d_keras.training.callbacks import read_history
-    from r21d_keras.training.datasets import load_dataset
-    from r21d_keras.training.evaluate import evaluate
-    from r21d_keras.training.pipeline import clips_in_epoch
+    from r21d_keras.training.data.datasets import load_dataset
+    from r21d_keras.training.data.pipeline import clips_in_epoch
+    from r21d_keras.training.evaluation.evaluate import evaluate
     from r21d_keras.training.recipes import resolve
     from r21d_keras.training.train import train
 

@@ -91,7 +91,7 @@ def tiny_videos(tmp_path_factory) -> pathlib.Path:
 @pytest.fixture(scope="session")
 def motion_videos(tmp_path_factory):
     """Two real video files of each of the eight motions: <folder>/{train,test}/<class>/*.mp4."""
-    from r21d_keras.training import motion
+    from r21d_keras.training.data import motion
 
     folder = tmp_path_factory.mktemp("motion_videos")
     for seed, subset in enumerate(("train", "test")):
@@ -104,7 +104,8 @@ def tiny_run(tmp_path_factory, motion_videos):
     """A function that writes a run as training leaves it, with random weights, and says where."""
     import keras
 
-    from r21d_keras.training import model_dir, motion
+    from r21d_keras.training import model_dir
+    from r21d_keras.training.data import motion
     from r21d_keras.training.recipes import resolve
 
     all_classes = tuple(sorted(motion.CLASSES))  # as a folder of class folders lists them

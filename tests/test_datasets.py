@@ -4,10 +4,10 @@ import pathlib
 import numpy as np
 import pytest
 
-from r21d_keras.training import motion
 from r21d_keras.training.config import TrainConfig
-from r21d_keras.training.datasets import load_dataset, read_test_clips
-from r21d_keras.training.frames import ClipSpec
+from r21d_keras.training.data import motion
+from r21d_keras.training.data.datasets import load_dataset, read_test_clips
+from r21d_keras.training.data.frames import ClipSpec
 from r21d_keras.zoo.preprocessing import Preprocessing
 
 SPEC = ClipSpec(num_frames=4, preprocessing=Preprocessing(resize=(20, 28), crop_size=16))

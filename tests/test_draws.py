@@ -2,7 +2,7 @@ import itertools
 
 import pytest
 
-from r21d_keras.training.draws import USES, generator
+from r21d_keras.training.data.draws import USES, generator
 
 
 def test_no_use_and_no_key_shares_its_draws():

@@ -6,11 +6,11 @@ import pytest
 from matplotlib.image import imread
 
 from r21d_keras.training.cli import main
-from r21d_keras.training.datasets import load_dataset, read_test_clips
-from r21d_keras.training.evaluate import Tally, evaluate
+from r21d_keras.training.data.datasets import load_dataset, read_test_clips
+from r21d_keras.training.data.pipeline import clip_spec, normalise
+from r21d_keras.training.evaluation.evaluate import Tally, evaluate
+from r21d_keras.training.evaluation.scoring import best_labels, score_clips
 from r21d_keras.training.model_dir import load_run
-from r21d_keras.training.pipeline import clip_spec, normalise
-from r21d_keras.training.scoring import best_labels, score_clips
 
 FILES = {"evaluation.json", "predictions.csv", "confusion.png"}
 

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from r21d_keras.training.data.frames import center_crop, resize_clip
+from r21d_keras.training.data.pipeline import normalise
 from r21d_keras.training.export import CLASSES, METADATA, export
-from r21d_keras.training.frames import center_crop, resize_clip
 from r21d_keras.training.model_dir import load_run, save_weights
-from r21d_keras.training.pipeline import normalise
 
 IN_A_FRESH_PROCESS = """
 import sys, numpy as np, tensorflow as tf

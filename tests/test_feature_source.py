@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from r21d_keras import VideoResNet, zoo
-from r21d_keras.training.datasets import read_test_clips
+from r21d_keras.training.data.datasets import read_test_clips
+from r21d_keras.training.data.frames import ClipSpec
 from r21d_keras.training.feature_options import FeatureOptions
 from r21d_keras.training.feature_source import FeatureSource, from_run, from_zoo
 from r21d_keras.training.features import write_features
-from r21d_keras.training.frames import ClipSpec
 from r21d_keras.zoo.cache import weights_file
 from r21d_keras.zoo.checkpoints.convert import convert_checkpoint
 from r21d_keras.zoo.preprocessing import KINETICS, Preprocessing, preprocess_input

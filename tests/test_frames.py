@@ -4,7 +4,7 @@ import tensorflow as tf
 from hypothesis import given
 from hypothesis import strategies as st
 
-from r21d_keras.training import frames
+from r21d_keras.training.data import frames
 from r21d_keras.zoo.preprocessing import Preprocessing
 
 sides = st.integers(1, 40)

@@ -3,7 +3,7 @@ import pathlib
 import pytest
 
 from r21d_keras.training.config import TrainConfig
-from r21d_keras.training.datasets import load_dataset
+from r21d_keras.training.data.datasets import load_dataset
 
 
 def _csv(path, text, subset="train", **fields):

@@ -8,11 +8,11 @@ import cv2
 import numpy as np
 import pytest
 
-from r21d_keras.training import motion
-from r21d_keras.training.draws import generator
-from r21d_keras.training.frames import resize_clip
-from r21d_keras.training.shapes import SIDE, draw_frames, random_look
-from r21d_keras.training.video import probe, read_clip
+from r21d_keras.training.data import motion
+from r21d_keras.training.data.draws import generator
+from r21d_keras.training.data.frames import resize_clip
+from r21d_keras.training.data.shapes import SIDE, draw_frames, random_look
+from r21d_keras.training.data.video import probe, read_clip
 
 LABEL = {name: label for label, name in enumerate(motion.CLASSES)}
 
@@ -138,7 +138,7 @@ def test_two_writers_of_one_folder(tmp_path):
 
 WRITER = """
 import sys
-from r21d_keras.training import motion
+from r21d_keras.training.data import motion
 motion.write_videos(sys.argv[1], 2000, 0)
 """
 

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from r21d_keras.training import pipeline
 from r21d_keras.training.config import TrainConfig
-from r21d_keras.training.datasets import load_dataset
+from r21d_keras.training.data import pipeline
+from r21d_keras.training.data.datasets import load_dataset
 from r21d_keras.zoo.preprocessing import KINETICS
 
 SMALL = {

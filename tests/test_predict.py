@@ -13,14 +13,14 @@ from matplotlib.image import imread
 from r21d_keras import zoo
 from r21d_keras.clips import uniform_starts
 from r21d_keras.training.cli import main
-from r21d_keras.training.datasets import read_test_clips
+from r21d_keras.training.data.datasets import read_test_clips
+from r21d_keras.training.data.frames import ClipSpec
+from r21d_keras.training.data.pipeline import normalise
+from r21d_keras.training.data.video import read_clips
 from r21d_keras.training.export import METADATA, export
-from r21d_keras.training.frames import ClipSpec
 from r21d_keras.training.model_dir import load_run
-from r21d_keras.training.pipeline import normalise
 from r21d_keras.training.predict import predict
 from r21d_keras.training.predictor import load_predictor
-from r21d_keras.training.video import read_clips
 from r21d_keras.zoo import weights
 from tests import cached_rows
 

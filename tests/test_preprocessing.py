@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from r21d_keras.training.frames import center_crop, resize_clip
+from r21d_keras.training.data.frames import center_crop, resize_clip
 from r21d_keras.zoo.preprocessing import KINETICS, Preprocessing, crop_frames, preprocess_input
 from r21d_keras.zoo.weights import get_weights, list_weights
 

@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from r21d_keras.training.callbacks import HistoryFile, Progress
 from r21d_keras.training.config import ConfigError
-from r21d_keras.training.datasets import VideoSet
+from r21d_keras.training.data.datasets import VideoSet
 from r21d_keras.training.model_dir import ModelDir, load_run
 from r21d_keras.training.resume import check_data, check_resumable, describe_data
 from r21d_keras.training.run_lock import LOCK, sole_writer

@@ -15,11 +15,11 @@ import tensorflow as tf
 
 from r21d_keras import zoo
 from r21d_keras.training.config import ConfigError, to_json
+from r21d_keras.training.data.video import VideoError
 from r21d_keras.training.loop import DivergedError
 from r21d_keras.training.model_dir import build_model, load_run, save_weights
 from r21d_keras.training.start import check_weights, freeze, load_start
 from r21d_keras.training.train import train
-from r21d_keras.training.video import VideoError
 from r21d_keras.zoo import weights as published
 from tests import cached_rows
 

@@ -4,9 +4,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from r21d_keras.clips import frame_times
-from r21d_keras.training import frames
-from r21d_keras.training.decoder import TOLERANCE_S
-from r21d_keras.training.video import VideoError, probe, read_clip, read_clips
+from r21d_keras.training.data import frames
+from r21d_keras.training.data.decoder import TOLERANCE_S
+from r21d_keras.training.data.video import VideoError, probe, read_clip, read_clips
 
 BITS = 12  # of a frame number, drawn as 3x4 blocks of 16x16 pixels
 NUM_FRAMES = 120

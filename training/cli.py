@@ -1,4 +1,4 @@
-"""The `r21d` command: parses, runs a row of commands.py, turns errors into one line and a code."""
+"""The `r21d` command: parses, runs a row of commands/, turns errors into one line and a code."""
 
 import difflib
 import logging
@@ -16,8 +16,8 @@ from absl import flags
 
 from r21d_keras import __version__
 
-from .command import DONE, FAILED, INTERRUPTED, USAGE, UsageError
 from .commands import COMMANDS
+from .commands.command import DONE, FAILED, INTERRUPTED, USAGE, UsageError
 
 
 def main(argv: list[str] | None = None) -> int:

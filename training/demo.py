@@ -11,8 +11,8 @@ from pathlib import Path
 import r21d_keras
 
 from .config import ConfigError, TrainConfig
-from .datasets import load_dataset
-from .evaluate import evaluate, summary
+from .data.datasets import load_dataset
+from .evaluation.evaluate import evaluate, summary
 from .export import export
 from .recipes import resolve
 from .train import train

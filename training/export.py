@@ -16,9 +16,9 @@ from r21d_keras import __version__
 from r21d_keras.zoo.preprocessing import Preprocessing
 
 from .config import WEIGHTS, ConfigError, TrainConfig
+from .data.pipeline import normalise
+from .evaluation.scoring import TOP_K
 from .model_dir import load_run
-from .pipeline import normalise
-from .scoring import TOP_K
 
 METADATA = Path("assets.extra", "r21d.json")  # for readers; no runtime loads assets.extra
 CLASSES = Path("assets.extra", "classes.txt")

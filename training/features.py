@@ -21,13 +21,13 @@ from r21d_keras.clips import uniform_starts
 from r21d_keras.zoo.durable import partial_name
 from r21d_keras.zoo.features import feature_extractor
 
-from .datasets import read_test_clips
+from .data.datasets import read_test_clips
+from .data.frames import ClipSpec
+from .data.pipeline import normalise
+from .data.video import VideoError, probe
+from .evaluation.scoring import CLIPS_PER_CALL
 from .feature_options import FeatureOptions, check_out
 from .feature_source import FeatureSource
-from .frames import ClipSpec
-from .pipeline import normalise
-from .scoring import CLIPS_PER_CALL
-from .video import VideoError, probe
 
 PROGRESS_S = 10.0  # seconds between two lines on how far it has come
 # Videos that are read while the network is at work. Each holds its clips, uint8: 10 of 16 frames

@@ -11,11 +11,11 @@ import numpy as np
 
 from r21d_keras.clips import frame_times, uniform_starts
 
-from .decoder import VideoError
+from .data.decoder import VideoError
+from .data.video import probe, read_clip, read_clips
+from .evaluation.scoring import best_labels, score_clips
 from .prediction_picture import MAX_ROWS, PredictionRow, draw_predictions
 from .predictor import Predictor, load_predictor
-from .scoring import best_labels, score_clips
-from .video import probe, read_clip, read_clips
 
 PICTURE_HEIGHT = 160  # pixels of a frame in the prediction picture
 

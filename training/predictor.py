@@ -18,11 +18,11 @@ from r21d_keras.zoo.published import Weights
 from r21d_keras.zoo.weights import weights_named
 
 from .config import WEIGHTS
+from .data.frames import center_crop
+from .data.pipeline import normalise
+from .evaluation.scoring import ClipScorer, clip_scorer
 from .export import METADATA
-from .frames import center_crop
 from .model_dir import ModelDir, load_run
-from .pipeline import normalise
-from .scoring import ClipScorer, clip_scorer
 
 
 @dataclass(frozen=True)

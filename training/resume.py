@@ -9,7 +9,7 @@ import tensorflow as tf
 from absl import logging
 
 from .config import FIELDS, ConfigError, TrainConfig
-from .datasets import VideoSet
+from .data.datasets import VideoSet
 from .loop import Loop
 from .model_dir import ModelDir
 

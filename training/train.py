@@ -17,11 +17,11 @@ from absl import logging
 
 from .callbacks import Curves, HistoryFile, KeepState, Progress, read_history
 from .config import ConfigError, TrainConfig, validate
-from .datasets import VideoSet, load_dataset
+from .data.datasets import VideoSet, load_dataset
+from .data.pipeline import BadVideos, clips_in_epoch, test_clips, train_batches
 from .loop import Loop
 from .model_dir import ModelDir, build_model, save_weights, write_text
 from .optimizer import make_optimizer, make_schedule
-from .pipeline import BadVideos, clips_in_epoch, test_clips, train_batches
 from .resume import RunState, check_data, check_resumable, describe_data
 from .run_lock import sole_writer
 from .start import check_weights, freeze, load_start

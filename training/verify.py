@@ -12,9 +12,9 @@ from r21d_keras.zoo.builders import BUILDERS
 from r21d_keras.zoo.cache import original_file, weights_file
 from r21d_keras.zoo.published import Weights
 
+from .data.video import probe
 from .predict import predict
 from .predictor import predictor_of
-from .video import probe
 
 STEPS = ("file", "converted", "parameters", "clips")
 """What is verified of a row, in this order; what follows a failure is not tried."""

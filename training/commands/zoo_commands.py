@@ -158,7 +158,7 @@ def _plot(values: flags.FlagValues, positional: list[str]) -> int:
     no_more(positional)
     out = required(values, "out", "the PNG to draw")
     figure = accuracy_plot()
-    from .pictures import save_picture
+    from ..pictures import save_picture
 
     save_picture(figure, out)
     print(f"picture: {out}")

@@ -15,11 +15,11 @@ from absl import logging
 
 from r21d_keras.zoo.durable import partial_name
 
-from .config import WEIGHTS, ConfigError, TrainConfig, typed, validate
-from .datasets import VideoSet, load_dataset
-from .model_dir import ModelDir, load_run, write_text
-from .pictures import draw_confusion
-from .pipeline import BadVideos, test_clips
+from ..config import WEIGHTS, ConfigError, TrainConfig, typed, validate
+from ..data.datasets import VideoSet, load_dataset
+from ..data.pipeline import BadVideos, test_clips
+from ..model_dir import ModelDir, load_run, write_text
+from ..pictures import draw_confusion
 from .scoring import TOP_K, ClipScorer, best_labels, clip_scorer, score_clips
 
 PROGRESS_S = 10.0  # seconds between two lines on how far the evaluation has come

@@ -12,7 +12,7 @@ _PER_VIDEO = "clips a video, evenly spaced"
 def _define_features(values: flags.FlagValues) -> None:
     from r21d_keras.variants import CONVENTIONS
 
-    from .feature_options import ON_BAD_VIDEO, POOL, FeatureOptions
+    from ..feature_options import ON_BAD_VIDEO, POOL, FeatureOptions
 
     default = FeatureOptions()
     for name, text in (
@@ -61,7 +61,7 @@ def _define_features(values: flags.FlagValues) -> None:
 
 
 def _features(values: flags.FlagValues, positional: list[str]) -> int:
-    from .feature_options import FeatureOptions, check_out
+    from ..feature_options import FeatureOptions, check_out
 
     out = pathlib.Path(required(values, "out", "the .npz file to write"))
     _check_network(values)
@@ -74,8 +74,8 @@ def _features(values: flags.FlagValues, positional: list[str]) -> int:
     except ValueError as error:
         raise UsageError(str(error)) from None
     with starting_quietly():
-        from .feature_source import from_run, from_zoo
-        from .features import write_features
+        from ..feature_source import from_run, from_zoo
+        from ..features import write_features
     weights = values["weights"].value
     if values["model"].value:
         source = from_run(values["model"].value, options, weights or "final")
@@ -90,7 +90,7 @@ def _features(values: flags.FlagValues, positional: list[str]) -> int:
 
 
 def _check_network(values: flags.FlagValues) -> None:
-    from .config import WEIGHTS
+    from ..config import WEIGHTS
 
     if not values["model"].value:
         for name in ("variant", "weights"):
@@ -123,7 +123,7 @@ def _verify(values: flags.FlagValues, positional: list[str]) -> int:
     except ValueError as error:
         raise UsageError(str(error)) from None
     with starting_quietly():
-        from .verify import verify_and_print
+        from ..verify import verify_and_print
 
     failed = verify_and_print(
         rows,

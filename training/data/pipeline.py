@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from r21d_keras.zoo.preprocessing import Preprocessing
 
-from .config import TrainConfig
+from ..config import TrainConfig
 from .datasets import VideoSet
 from .draws import generator
 from .frames import ClipSpec

@@ -1,23 +1,19 @@
-"""The commands of `r21d` as a table: help, flags, and what each does.
-
-Each imports what it needs when it runs, so that `r21d --help` answers at once.
-"""
+"""The commands of runs: train, evaluate, export and predict, and the demo of them all."""
 
 from absl import flags
 
 from .command import DONE, FAILED, Command, UsageError, no_more, required, starting_quietly
-from .zoo_commands import ZOO_COMMANDS
 
 
 def _define_train(values: flags.FlagValues) -> None:
-    from .recipes import define_flags
+    from ..recipes import define_flags
 
     define_flags(values)
 
 
 def _train(values: flags.FlagValues, positional: list[str]) -> int:
-    from .config import ConfigError
-    from .recipes import given_flags, resolve
+    from ..config import ConfigError
+    from ..recipes import given_flags, resolve
 
     no_more(positional)
     try:
@@ -27,7 +23,7 @@ def _train(values: flags.FlagValues, positional: list[str]) -> int:
     if not config.model_dir:
         raise UsageError("--model_dir is missing: the folder in which the run is kept.")
     with starting_quietly():
-        from .train import train
+        from ..train import train
 
     train(config)
     return DONE
@@ -55,7 +51,7 @@ def _evaluate(values: flags.FlagValues, positional: list[str]) -> int:
     no_more(positional)
     model_dir = required(values, "model_dir", "the folder of a run of `r21d train`")
     with starting_quietly():
-        from .evaluate import evaluate, summary
+        from ..evaluation.evaluate import evaluate, summary
 
     places = {name: values[name].value for name in ("videos", "splits", "manifest")}
     result = evaluate(
@@ -81,7 +77,7 @@ def _export(values: flags.FlagValues, positional: list[str]) -> int:
     model_dir = required(values, "model_dir", "the folder of a run of `r21d train`")
     out = required(values, "out", "the folder to make, for example DIR/1")
     with starting_quietly():
-        from .export import export
+        from ..export import export
 
     export(model_dir, out, _weights_of_run(values))
     print(f"SavedModel: {out}\nTry it:     r21d predict --model={out} VIDEO")
@@ -110,7 +106,7 @@ def _predict(values: flags.FlagValues, positional: list[str]) -> int:
     if not positional:
         raise UsageError("no video given; expected r21d predict --model=DIR VIDEO...")
     with starting_quietly():
-        from .predict import predict_and_print
+        from ..predict import predict_and_print
 
     failed = predict_and_print(
         model,
@@ -139,7 +135,7 @@ def _demo(values: flags.FlagValues, positional: list[str]) -> int:
     no_more(positional)
     out = required(values, "out", "the folder for all that the demo makes")
     with starting_quietly():
-        from .demo import demo
+        from ..demo import demo
 
     demo(out, {"seed": values["seed"].value})
     return DONE
@@ -151,7 +147,7 @@ def _define_run(values: flags.FlagValues) -> None:
 
 
 def _define_weights(values: flags.FlagValues) -> None:
-    from .config import WEIGHTS
+    from ..config import WEIGHTS
 
     flags.DEFINE_enum(
         "weights",
@@ -164,12 +160,12 @@ def _define_weights(values: flags.FlagValues) -> None:
 
 
 def _weights_of_run(values: flags.FlagValues) -> str:
-    from .config import WEIGHTS
+    from ..config import WEIGHTS
 
     return values["weights"].value or WEIGHTS[0]
 
 
-COMMANDS = {
+RUN_COMMANDS = {
     "demo": Command(
         "see all of it work: train, evaluate, export and predict on the built-in videos",
         "--out=DIR",
@@ -200,6 +196,5 @@ COMMANDS = {
         _define_predict,
         _predict,
     ),
-    **ZOO_COMMANDS,
 }
-"""Commands by name, in the order of `r21d --help`."""
+"""By name."""

@@ -10,8 +10,8 @@ from absl import logging
 
 from r21d_keras.clips import random_start, uniform_starts
 
+from ..config import TrainConfig
 from . import motion
-from .config import TrainConfig
 from .frames import ClipSpec, center_crop, resize_clip
 from .listings import SHOWN, SUBSETS, Listing, first, list_folder, list_ucf101
 from .manifest import list_csv

@@ -1,0 +1,10 @@
+"""The commands of `r21d`, each a row of a table: help, flags, and what it does.
+
+Each imports what it needs when it runs, so that `r21d --help` answers at once.
+"""
+
+from .run_commands import RUN_COMMANDS
+from .zoo_commands import ZOO_COMMANDS
+
+COMMANDS = {**RUN_COMMANDS, **ZOO_COMMANDS}
+"""Commands by name, in the order of `r21d --help`."""

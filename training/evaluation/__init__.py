@@ -1,0 +1,1 @@
+"""How good a network is: scores of videos, protocols, and what they add up to."""
