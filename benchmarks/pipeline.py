@@ -20,8 +20,9 @@ import keras
 import tensorflow as tf
 
 from r21d_keras.training.config import TrainConfig, from_json
-from r21d_keras.training.data.datasets import VideoSet, load_dataset
+from r21d_keras.training.data.datasets import load_dataset
 from r21d_keras.training.data.pipeline import num_readers, train_batches
+from r21d_keras.training.data.video_set import VideoSet
 from r21d_keras.training.model_dir import build_model
 from r21d_keras.training.recipes import resolve
 

@@ -6,8 +6,9 @@ import pytest
 
 from r21d_keras.training.config import TrainConfig
 from r21d_keras.training.data import motion
-from r21d_keras.training.data.datasets import load_dataset, read_test_clips
+from r21d_keras.training.data.datasets import load_dataset
 from r21d_keras.training.data.frames import ClipSpec
+from r21d_keras.training.data.video_set import read_test_clips
 from r21d_keras.zoo.preprocessing import Preprocessing
 
 SPEC = ClipSpec(num_frames=4, preprocessing=Preprocessing(resize=(20, 28), crop_size=16))

@@ -6,8 +6,9 @@ import pytest
 from matplotlib.image import imread
 
 from r21d_keras.training.cli import main
-from r21d_keras.training.data.datasets import load_dataset, read_test_clips
+from r21d_keras.training.data.datasets import load_dataset
 from r21d_keras.training.data.pipeline import clip_spec, normalise
+from r21d_keras.training.data.video_set import read_test_clips
 from r21d_keras.training.evaluation.evaluate import Tally, evaluate
 from r21d_keras.training.evaluation.scoring import best_labels, score_clips
 from r21d_keras.training.model_dir import load_run
@@ -52,7 +53,7 @@ def test_files_hold_every_video_once_and_the_protocol(tiny_run):
     videos = load_dataset(config, "test")
     with open(run / "predictions.csv", newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
-    assert [row["video"] for row in rows] == list(videos.paths)
+    assert [row["video"] for row in rows] == list(videos.names)
     assert [row["label"] for row in rows] == [classes[label] for label in videos.labels]
     for row in rows:
         scores = [float(row[name]) for name in classes]

@@ -11,10 +11,10 @@ import pytest
 from r21d_keras import zoo
 from r21d_keras.clips import uniform_starts
 from r21d_keras.training.cli import main
-from r21d_keras.training.data.datasets import read_test_clips
 from r21d_keras.training.data.frames import ClipSpec
 from r21d_keras.training.data.pipeline import normalise
 from r21d_keras.training.data.video import VideoError, probe
+from r21d_keras.training.data.video_set import read_test_clips
 from r21d_keras.training.feature_options import FeatureOptions
 from r21d_keras.training.feature_source import from_run
 from r21d_keras.training.features import READ_AHEAD, write_features

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from r21d_keras import VideoResNet, zoo
-from r21d_keras.training.data.datasets import read_test_clips
 from r21d_keras.training.data.frames import ClipSpec
+from r21d_keras.training.data.video_set import read_test_clips
 from r21d_keras.training.feature_options import FeatureOptions
 from r21d_keras.training.feature_source import FeatureSource, from_run, from_zoo
 from r21d_keras.training.features import write_features

@@ -13,10 +13,10 @@ from matplotlib.image import imread
 from r21d_keras import zoo
 from r21d_keras.clips import uniform_starts
 from r21d_keras.training.cli import main
-from r21d_keras.training.data.datasets import read_test_clips
 from r21d_keras.training.data.frames import ClipSpec
 from r21d_keras.training.data.pipeline import normalise
 from r21d_keras.training.data.video import read_clips
+from r21d_keras.training.data.video_set import read_test_clips
 from r21d_keras.training.export import METADATA, export
 from r21d_keras.training.model_dir import load_run
 from r21d_keras.training.predict import predict

@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from r21d_keras.training.callbacks import HistoryFile, Progress
 from r21d_keras.training.config import ConfigError
-from r21d_keras.training.data.datasets import VideoSet
+from r21d_keras.training.data.video_set import Files, VideoSet
 from r21d_keras.training.model_dir import ModelDir, load_run
 from r21d_keras.training.resume import check_data, check_resumable, describe_data
 from r21d_keras.training.run_lock import LOCK, sole_writer
@@ -47,19 +47,20 @@ def test_a_run_is_not_continued_on_other_data(make_config, tiny_videos, tmp_path
 
 
 def test_data_is_told_by_names_below_their_folder_labels_and_order(tmp_path):
-    def described(paths, labels=(0, 1)):
-        return describe_data({"train": VideoSet("x", ("a", "b"), paths, labels), "test": None})
+    def described(names, labels=(0, 1), top="/x"):
+        files = Files(tuple(f"{top}/{name}" for name in names))
+        return describe_data({"train": VideoSet("x", ("a", "b"), names, labels, files)})
 
-    data = described(("/x/a/1.mp4", "/x/b/2.mp4"))
+    data = described(("a/1.mp4", "b/2.mp4"))
     assert set(data) == {"train"} and data["train"]["videos"] == 2
-    assert described(("/moved/a/1.mp4", "/moved/b/2.mp4")) == data
+    assert described(("a/1.mp4", "b/2.mp4"), top="/moved") == data
     folder = ModelDir(tmp_path)
     folder.data.write_text(json.dumps(data), "utf-8")
     check_data(folder, data)
     for other in (
-        described(("/x/a/1.mp4", "/x/b/3.mp4")),
-        described(("/x/b/2.mp4", "/x/a/1.mp4")),
-        described(("/x/a/1.mp4", "/x/b/2.mp4"), (1, 0)),
+        described(("a/1.mp4", "b/3.mp4")),
+        described(("b/2.mp4", "a/1.mp4")),
+        described(("a/1.mp4", "b/2.mp4"), (1, 0)),
     ):
         with pytest.raises(ConfigError, match="train set"):
             check_data(folder, other)

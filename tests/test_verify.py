@@ -9,8 +9,8 @@ import pytest
 
 from r21d_keras import VideoResNet
 from r21d_keras.training.cli import main
-from r21d_keras.training.data.datasets import read_test_clips
 from r21d_keras.training.data.frames import ClipSpec
+from r21d_keras.training.data.video_set import read_test_clips
 from r21d_keras.training.verify import NOT_TRIED, OK, STEPS, verify, verify_and_print
 from r21d_keras.zoo.labels import load_labels
 from r21d_keras.zoo.preprocessing import Preprocessing, preprocess_input

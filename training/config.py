@@ -6,7 +6,6 @@ recipes.py makes one from a named recipe, a file and flags.
 import dataclasses
 import difflib
 import json
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -15,14 +14,11 @@ from r21d_keras.variants import get_convention
 from r21d_keras.zoo.preprocessing import KINETICS, Preprocessing
 
 from .backend import asked_backend
+from .options import ConfigError, option, violations
 
 # "best" by accuracy on the test videos, which flatters it there: what is reported is "final".
 WEIGHTS = ("final", "best")
 """The weights that a run keeps; the first are what `evaluate`, `export` and `predict` take."""
-
-
-class ConfigError(ValueError):
-    """A configuration that cannot be run: the message names field, value and what is allowed."""
 
 
 # Here, because every command reads this module before it imports keras, and so the backend.
@@ -34,11 +30,6 @@ if _BACKEND != "tensorflow":
     )
 
 
-def _option(default, text: str, **limits):
-    """A field with its help text and its `limits`: choices, low, high, above, resume, path."""
-    return dataclasses.field(default=default, metadata={"help": text, **limits})
-
-
 # resume="free": the field may differ when a run is resumed, as it changes the weights by no more
 # than rounding; "free if sync_bn": it may with statistics over all replicas, which do not depend on
 # how a batch is cut; "grow": it may only become larger. All others must be as they were. path: text
@@ -47,99 +38,97 @@ def _option(default, text: str, **limits):
 class TrainConfig:
     """All that decides a run. Each field is also a flag of `r21d train`, with this help text."""
 
-    dataset: str = _option("motion", "the data set", choices=("motion", "ucf101", "folder", "csv"))
-    videos: str = _option("", "folder of the videos (ucf101, folder, csv)", path=True)
-    splits: str = _option("", "folder of UCF101's official split lists", path=True)
-    split: int = _option(1, "which official split of UCF101", low=1, high=3)
-    manifest: str = _option("", "CSV manifest of --dataset=csv", path=True)
-    on_bad_video: str = _option(
+    dataset: str = option("motion", "the data set", choices=("motion", "ucf101", "folder", "csv"))
+    videos: str = option("", "folder of the videos (ucf101, folder, csv)", path=True)
+    splits: str = option("", "folder of UCF101's official split lists", path=True)
+    split: int = option(1, "which official split of UCF101", low=1, high=3)
+    manifest: str = option("", "CSV manifest of --dataset=csv", path=True)
+    on_bad_video: str = option(
         "check",
         "check: unreadable files are an error before training; skip: leave them out and report; "
         "stop: as check, and a file that fails in mid-run ends the run",
         choices=("check", "skip", "stop"),
     )
-    short_video: str = _option(
+    short_video: str = option(
         "loop", "how a video shorter than the clip is filled", choices=("loop", "repeat_last")
     )
-    clips_per_epoch: int = _option(0, "training clips an epoch; 0: one of every video", low=0)
+    clips_per_epoch: int = option(0, "training clips an epoch; 0: one of every video", low=0)
 
-    variant: str = _option("r2plus1d_18", "the network, for example r2plus1d_18, mc3_18, f_r2d_10")
-    convention: str = _option("paper", "numeric convention: paper or torchvision")
-    width_multiplier: float = _option(1.0, "scale of all channel counts", above=0.0, high=8.0)
-    compute: str = _option(
+    variant: str = option("r2plus1d_18", "the network, for example r2plus1d_18, mc3_18, f_r2d_10")
+    convention: str = option("paper", "numeric convention: paper or torchvision")
+    width_multiplier: float = option(1.0, "scale of all channel counts", above=0.0, high=8.0)
+    compute: str = option(
         "auto",
         "how convolutions are computed: auto as is fastest on this device, conv3d as 3-D ones",
         choices=("auto", "conv3d"),
         resume="free",
     )
-    weights: str = _option(
+    weights: str = option(
         "none", "none, a name of `r21d zoo list`, or a .weights.h5, .pth or .pkl file", path=True
     )
-    clip_frames: int = _option(16, "frames in a clip", low=1, high=512)
-    crop_size: int = _option(
-        KINETICS.crop_size, "side of the square crop, pixels", low=8, high=1024
-    )
-    resize_height: int = _option(KINETICS.resize[0], "height before the crop, pixels", low=8)
-    resize_width: int = _option(KINETICS.resize[1], "width before the crop, pixels", low=8)
-    frame_rate: float = _option(KINETICS.frame_rate, "frames a second of a clip, Hz", above=0.0)
-    mean: tuple[float, float, float] = _option(
+    clip_frames: int = option(16, "frames in a clip", low=1, high=512)
+    crop_size: int = option(KINETICS.crop_size, "side of the square crop, pixels", low=8, high=1024)
+    resize_height: int = option(KINETICS.resize[0], "height before the crop, pixels", low=8)
+    resize_width: int = option(KINETICS.resize[1], "width before the crop, pixels", low=8)
+    frame_rate: float = option(KINETICS.frame_rate, "frames a second of a clip, Hz", above=0.0)
+    mean: tuple[float, float, float] = option(
         KINETICS.mean, "mean of R,G,B in [0, 1], subtracted", low=0.0, high=1.0
     )
-    std: tuple[float, float, float] = _option(
+    std: tuple[float, float, float] = option(
         KINETICS.std, "standard deviation of R,G,B in [0, 1], divided by", above=0.0, high=1.0
     )
-    random_flip: bool = _option(True, "mirror clips at random, where the data set allows it")
-    jitter_scale: float = _option(
+    random_flip: bool = option(True, "mirror clips at random, where the data set allows it")
+    jitter_scale: float = option(
         1.0, "enlarge clips by a factor drawn from 1 to this before the crop", low=1.0, high=4.0
     )
-    jitter_color: float = _option(
+    jitter_color: float = option(
         0.0, "change R, G, B by gains and offsets drawn from -this to this", low=0.0, high=0.9
     )
-    dropout: float = _option(0.0, "share dropped before the classifier", low=0.0, high=0.99)
+    dropout: float = option(0.0, "share dropped before the classifier", low=0.0, high=0.99)
 
-    epochs: int = _option(45, "epochs to train", low=1, resume="grow")
-    global_batch_size: int = _option(32, "clips a step, over all replicas", low=1)
-    base_learning_rate: float = _option(0.01, "learning rate at base_batch_size clips", above=0.0)
-    base_batch_size: int = _option(
+    epochs: int = option(45, "epochs to train", low=1, resume="grow")
+    global_batch_size: int = option(32, "clips a step, over all replicas", low=1)
+    base_learning_rate: float = option(0.01, "learning rate at base_batch_size clips", above=0.0)
+    base_batch_size: int = option(
         32, "learning rate = base_learning_rate * global_batch_size / base_batch_size", low=1
     )
-    warmup_epochs: float = _option(10.0, "epochs of linear warm-up from zero", low=0.0)
-    schedule: str = _option(
+    warmup_epochs: float = option(10.0, "epochs of linear warm-up from zero", low=0.0)
+    schedule: str = option(
         "step", "learning rate after the warm-up", choices=("step", "cosine", "constant")
     )
-    step_epochs: float = _option(10.0, "epochs between steps of --schedule=step", above=0.0)
-    step_factor: float = _option(0.1, "factor of each step", above=0.0, high=1.0)
-    momentum: float = _option(0.9, "momentum of SGD", low=0.0, high=0.9999)
-    nesterov: bool = _option(True, "Nesterov's form of momentum")
-    weight_decay: float = _option(1e-4, "L2 of kernels; never of BN and biases", low=0.0)
-    label_smoothing: float = _option(0.0, "share spread over all classes", low=0.0, high=0.99)
-    sync_bn: bool = _option(True, "batch normalisation over all replicas together")
-    precision: str = _option(
+    step_epochs: float = option(10.0, "epochs between steps of --schedule=step", above=0.0)
+    step_factor: float = option(0.1, "factor of each step", above=0.0, high=1.0)
+    momentum: float = option(0.9, "momentum of SGD", low=0.0, high=0.9999)
+    nesterov: bool = option(True, "Nesterov's form of momentum")
+    weight_decay: float = option(1e-4, "L2 of kernels; never of BN and biases", low=0.0)
+    label_smoothing: float = option(0.0, "share spread over all classes", low=0.0, high=0.99)
+    sync_bn: bool = option(True, "batch normalisation over all replicas together")
+    precision: str = option(
         "float32", "arithmetic", choices=("float32", "mixed_float16", "mixed_bfloat16")
     )
-    ema_decay: float = _option(
+    ema_decay: float = option(
         0.0,
         "decay a step of averaged weights, used to validate and save; 0: none",
         low=0,
         high=0.99999,
     )
-    freeze_until: str = _option("", "freeze all layers up to this one (prefix), for example layer3")
+    freeze_until: str = option("", "freeze all layers up to this one (prefix), for example layer3")
 
-    strategy: str = _option(
+    strategy: str = option(
         "mirrored",
         "mirrored: a replica for each GPU, or num_cpu_replicas; one: one device",
         choices=("mirrored", "one"),
         resume="free if sync_bn",
     )
-    num_cpu_replicas: int = _option(
+    num_cpu_replicas: int = option(
         1, "replicas where there is no GPU", low=1, resume="free if sync_bn"
     )
-    steps_per_call: int = _option(8, "steps inside one call of TensorFlow", low=1, resume="free")
-    seed: int = _option(0, "seed of weights, clips and dropout", low=0, high=2**31 - 1)
-    num_readers: int = _option(0, "videos decoded at once; 0: one a CPU core", low=0, resume="free")
-    validate_every: int = _option(1, "epochs between validations; 0: never", low=0)
-    eval_clips: int = _option(10, "clips a video in evaluation", low=1, resume="free")
-    model_dir: str = _option("", "folder of the run", resume="free")
+    steps_per_call: int = option(8, "steps inside one call of TensorFlow", low=1, resume="free")
+    seed: int = option(0, "seed of weights, clips and dropout", low=0, high=2**31 - 1)
+    num_readers: int = option(0, "videos decoded at once; 0: one a CPU core", low=0, resume="free")
+    validate_every: int = option(1, "epochs between validations; 0: never", low=0)
+    eval_clips: int = option(10, "clips a video in evaluation", low=1, resume="free")
+    model_dir: str = option("", "folder of the run", resume="free")
 
     @property
     def preprocessing(self) -> Preprocessing:
@@ -168,7 +157,7 @@ def validate(config: TrainConfig) -> None:
     Raises:
         ConfigError: that lists all that is wrong, one line each.
     """
-    wrong = [text for name in FIELDS for text in _violations(name, getattr(config, name))]
+    wrong = [text for name in FIELDS for text in violations(FIELDS[name], getattr(config, name))]
     for check, name in ((get_variant, "variant"), (get_convention, "convention")):
         try:
             check(getattr(config, name))
@@ -191,23 +180,6 @@ def validate(config: TrainConfig) -> None:
         )
     if wrong:
         raise ConfigError("\n".join(wrong))
-
-
-def _violations(name: str, value) -> list[str]:
-    limits = FIELDS[name].metadata
-    values = value if isinstance(value, tuple) else (value,)
-    expected = []
-    if "choices" in limits and value not in limits["choices"]:
-        expected.append("one of " + ", ".join(limits["choices"]))
-    if any(isinstance(v, float) and not math.isfinite(v) for v in values):
-        expected.append("a finite number")
-    if "low" in limits and not all(v >= limits["low"] for v in values):
-        expected.append(f"at least {limits['low']}")
-    if "above" in limits and not all(v > limits["above"] for v in values):
-        expected.append(f"more than {limits['above']}")
-    if "high" in limits and not all(v <= limits["high"] for v in values):
-        expected.append(f"at most {limits['high']}")
-    return [f"{name}={value!r}: expected {text}." for text in expected]
 
 
 def typed(values: Mapping, source: str = "") -> dict:

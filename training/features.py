@@ -21,10 +21,10 @@ from r21d_keras.clips import uniform_starts
 from r21d_keras.zoo.durable import partial_name
 from r21d_keras.zoo.features import feature_extractor
 
-from .data.datasets import read_test_clips
 from .data.frames import ClipSpec
 from .data.pipeline import normalise
 from .data.video import VideoError, probe
+from .data.video_set import read_test_clips
 from .evaluation.scoring import CLIPS_PER_CALL
 from .feature_options import FeatureOptions, check_out
 from .feature_source import FeatureSource

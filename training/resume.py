@@ -9,7 +9,7 @@ import tensorflow as tf
 from absl import logging
 
 from .config import FIELDS, ConfigError, TrainConfig
-from .data.datasets import VideoSet
+from .data.video_set import VideoSet
 from .loop import Loop
 from .model_dir import ModelDir
 
@@ -48,8 +48,7 @@ def check_resumable(folder: ModelDir, config: TrainConfig) -> bool:
 def describe_data(sets: Mapping[str, VideoSet | None]) -> dict[str, dict]:
     """What data.json holds of the sets "train" and "test": numbers of videos, and hashes.
 
-    A hash is over labels and paths, the latter from the folder that is common to all: a set that
-    was moved as a whole is still the same.
+    A hash is over labels and names, which do not change where a set is moved as a whole.
     """
     return {
         subset: {"videos": len(videos), "sha256": _hash(videos)}
@@ -153,8 +152,5 @@ def _same_path(old: str, new: str) -> bool:
 
 
 def _hash(videos: VideoSet) -> str:
-    paths = [os.path.abspath(path) for path in videos.paths]
-    top = os.path.commonpath([os.path.dirname(path) for path in paths]) if paths else ""
-    names = [os.path.relpath(path, top) for path in paths]
-    text = json.dumps([videos.classes, names, videos.labels])
+    text = json.dumps([videos.classes, videos.names, videos.labels])
     return hashlib.sha256(text.encode()).hexdigest()

@@ -17,8 +17,9 @@ from absl import logging
 
 from .callbacks import Curves, HistoryFile, KeepState, Progress, read_history
 from .config import ConfigError, TrainConfig, validate
-from .data.datasets import VideoSet, load_dataset
+from .data.datasets import load_dataset
 from .data.pipeline import BadVideos, clips_in_epoch, test_clips, train_batches
+from .data.video_set import VideoSet
 from .loop import Loop
 from .model_dir import ModelDir, build_model, save_weights, write_text
 from .optimizer import make_optimizer, make_schedule

@@ -1,88 +1,20 @@
-"""Labelled videos for training and testing: folders, CSV manifests, UCF101, motion."""
+"""The data sets that can be trained and tested on: folders, CSV manifests, UCF101, motion."""
 
 import os
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
-import numpy as np
 from absl import logging
-
-from r21d_keras.clips import random_start, uniform_starts
 
 from ..config import TrainConfig
 from . import motion
-from .frames import ClipSpec, center_crop, resize_clip
 from .listings import SHOWN, SUBSETS, Listing, first, list_folder, list_ucf101
 from .manifest import list_csv
-from .video import VideoError, probe, read_clips
+from .video import VideoError, probe
+from .video_set import Files, Rendered, VideoSet
 
 PROGRESS_S = 5.0  # seconds between two lines on how far the check of the files has come
-
-
-@dataclass(frozen=True)
-class VideoSet:
-    """Videos with labels, checked: `labels[i]`, an index into `classes`, is that of `paths[i]`.
-
-    paths: empty where the videos are rendered instead of read.
-    mirror_safe: a mirrored video is still of its class.
-    left_out: (path, reason) of each file that on_bad_video="skip" has left out.
-    """
-
-    name: str
-    classes: tuple[str, ...]
-    paths: tuple[str, ...]
-    labels: tuple[int, ...]
-    mirror_safe: bool = True
-    left_out: tuple[tuple[str, str], ...] = ()
-
-    def __len__(self) -> int:
-        """Number of videos."""
-        return len(self.labels)
-
-    def clip_at(self, index: int, draw: np.random.Generator, spec: ClipSpec) -> np.ndarray:
-        """A clip of video `index` to train on: uint8 (T, S, S, 3), start, crop and flip drawn.
-
-        Raises:
-            VideoError: a file that cannot be read.
-        """
-        rate, size = spec.preprocessing.frame_rate, spec.preprocessing.resize
-        if not self.paths:
-            clip = motion.render_clip(self.labels[index], spec.num_frames, rate, draw)
-            return spec.augmented(resize_clip(clip, size), draw)
-
-        def starts_s(duration_s):
-            return [random_start(duration_s, spec.num_frames, rate, draw)]
-
-        path = self.paths[index]
-        clip = read_clips(path, starts_s, spec.num_frames, rate, spec.short_video, size)[0]
-        return spec.augmented(clip, draw)
-
-    def test_clips_at(self, index: int, num_clips: int, spec: ClipSpec) -> np.ndarray:
-        """Evenly spaced centre crops of video `index`: uint8 (num_clips, T, S, S, 3).
-
-        Raises:
-            VideoError: a file that cannot be read.
-            ValueError: a rendered set, which has no videos to take them from.
-        """
-        if not self.paths:
-            raise ValueError(f"{self.name}: rendered anew each epoch; test on subset='test'.")
-        return read_test_clips(self.paths[index], num_clips, spec)
-
-
-def read_test_clips(path, num_clips: int, spec: ClipSpec) -> np.ndarray:
-    """Evenly spaced centre crops of one video file: uint8 (num_clips, T, S, S, 3).
-
-    Raises:
-        VideoError: a file that cannot be read.
-    """
-    rate, size = spec.preprocessing.frame_rate, spec.preprocessing.resize
-
-    def starts_s(duration_s):
-        return uniform_starts(duration_s, spec.num_frames, rate, num_clips)
-
-    clips = read_clips(path, starts_s, spec.num_frames, rate, spec.short_video, size)
-    return center_crop(clips, spec.preprocessing.crop_size)
 
 
 def load_dataset(config: TrainConfig, subset: str) -> VideoSet:
@@ -117,14 +49,17 @@ def _motion(config: TrainConfig, subset: str) -> VideoSet:
     if subset == "train":
         num_clips = config.clips_per_epoch or motion.CLIPS_PER_EPOCH
         labels = tuple(i % len(motion.CLASSES) for i in range(num_clips))
-        return VideoSet("motion", motion.CLASSES, (), labels, mirror_safe=False)
-    paths = tuple(str(path) for path in motion.held_out_videos())
+        names = tuple(f"{motion.CLASSES[label]}/{i}" for i, label in enumerate(labels))
+        return VideoSet("motion", motion.CLASSES, names, labels, Rendered(), mirror_safe=False)
+    paths = motion.held_out_videos()
     labels = tuple(place // motion.VIDEOS_PER_CLASS for place in range(len(paths)))
-    return VideoSet("motion", motion.CLASSES, paths, labels, mirror_safe=False)
+    names = tuple(f"{path.parent.name}/{path.name}" for path in paths)
+    files = Files(tuple(map(str, paths)))
+    return VideoSet("motion", motion.CLASSES, names, labels, files, mirror_safe=False)
 
 
 def _listed(name: str, listing: Listing) -> VideoSet:
-    return VideoSet(name, listing.classes, listing.paths, listing.labels)
+    return VideoSet(name, listing.classes, listing.names, listing.labels, Files(listing.paths))
 
 
 _LOADERS = {
@@ -148,11 +83,11 @@ def _checked(videos: VideoSet, config: TrainConfig) -> VideoSet:
             f"{videos.name}: {len(bad)} of {len(videos)} videos cannot be read:\n  {shown}{more}\n"
             "Replace them, or leave them out with --on_bad_video=skip."
         )
-    names = {path for path, _ in bad}
-    kept = [(p, n) for p, n in zip(videos.paths, videos.labels, strict=True) if p not in names]
     logging.warning("%s: left out %d videos that cannot be read.", videos.name, len(bad))
-    paths, labels = zip(*kept, strict=True)
-    return replace(videos, paths=paths, labels=labels, left_out=tuple(bad))
+    unreadable = {path for path, _ in bad}
+    rows = zip(videos.paths, videos.names, videos.labels, strict=True)
+    paths, names, labels = zip(*(row for row in rows if row[0] not in unreadable), strict=True)
+    return replace(videos, names=names, labels=labels, source=Files(paths), left_out=tuple(bad))
 
 
 def _check_every_class(videos: VideoSet) -> None:

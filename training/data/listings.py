@@ -18,11 +18,15 @@ SHOWN = 5  # how many of many errors a message lists
 
 @dataclass(frozen=True)
 class Listing:
-    """Videos of one subset: `labels[i]`, an index into `classes`, is that of `paths[i]`."""
+    """Videos of one subset: `labels[i]`, an index into `classes`, is that of `paths[i]`.
+
+    names: of the videos, the same wherever their folder lies.
+    """
 
     classes: tuple[str, ...]
     paths: tuple[str, ...]
     labels: tuple[int, ...]
+    names: tuple[str, ...]
 
 
 def list_folder(videos: str, subset: str) -> Listing:
@@ -56,7 +60,8 @@ def list_folder(videos: str, subset: str) -> Listing:
         files = {
             c: [root / name for name in by_hash(names[c], subset, str(root / c))] for c in classes
         }
-    return listing(classes, [(path, name) for name in classes for path in files.get(name, ())])
+    members = [(path, name) for name in classes for path in files.get(name, ())]
+    return listing(classes, members, root)
 
 
 def list_ucf101(videos: str, splits: str, split: int, subset: str) -> Listing:
@@ -96,11 +101,13 @@ def list_ucf101(videos: str, splits: str, split: int, subset: str) -> Listing:
             f"{folder.name}/{subset}list{split:02d}.txt names {len(members)} videos, of which "
             f"{first(missing, 'are not there')} Put them there or correct --videos."
         )
-    return listing(classes, [(found, name) for found, _, name in members])
+    return listing(classes, [(found, name) for found, _, name in members], root)
 
 
-def listing(classes: tuple[str, ...], members: list[tuple[pathlib.Path, str]]) -> Listing:
-    """A Listing of (path, class name) pairs.
+def listing(
+    classes: tuple[str, ...], members: list[tuple[pathlib.Path, str]], root: pathlib.Path
+) -> Listing:
+    """A Listing of (path, class name) pairs; videos are named from `root` on.
 
     Raises:
         ValueError: class names that would not survive in classes.txt, which has one a line.
@@ -110,8 +117,15 @@ def listing(classes: tuple[str, ...], members: list[tuple[pathlib.Path, str]]) -
         raise ValueError(f"Class names: {first(wrong, 'are not as expected')} Rename them.")
     place = {name: label for label, name in enumerate(classes)}
     return Listing(
-        classes, tuple(str(path) for path, _ in members), tuple(place[name] for _, name in members)
+        classes,
+        tuple(str(path) for path, _ in members),
+        tuple(place[name] for _, name in members),
+        tuple(_name(path, root) for path, _ in members),
     )
+
+
+def _name(path: pathlib.Path, root: pathlib.Path) -> str:
+    return (path.relative_to(root) if path.is_relative_to(root) else path).as_posix()
 
 
 def class_name_error(name: str) -> str:

@@ -83,7 +83,8 @@ def _listing(rows: list[dict], path: pathlib.Path, subset: str, says_subset: boo
                 [row["path"] for row in rows if row["label"] == label], subset, f"{path}: {label}"
             )
         ]
-    return listing(classes, [(path.parent / name, label) for name, label in chosen])
+    members = [(path.parent / name, label) for name, label in chosen]
+    return listing(classes, members, path.parent)
 
 
 def _number(label: str) -> tuple[int, str]:

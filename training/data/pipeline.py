@@ -9,10 +9,10 @@ import tensorflow as tf
 from r21d_keras.zoo.preprocessing import Preprocessing
 
 from ..config import TrainConfig
-from .datasets import VideoSet
 from .draws import generator
 from .frames import ClipSpec
 from .video import VideoError
+from .video_set import VideoSet
 
 
 class BadVideos:

@@ -16,8 +16,9 @@ from absl import logging
 from r21d_keras.zoo.durable import partial_name
 
 from ..config import WEIGHTS, ConfigError, TrainConfig, typed, validate
-from ..data.datasets import VideoSet, load_dataset
+from ..data.datasets import load_dataset
 from ..data.pipeline import BadVideos, test_clips
+from ..data.video_set import VideoSet
 from ..model_dir import ModelDir, load_run, write_text
 from ..pictures import draw_confusion
 from .scoring import TOP_K, ClipScorer, best_labels, clip_scorer, score_clips
@@ -123,7 +124,7 @@ def _answer(
             label = videos.labels[int(index)]
             scores = tally.add(label, score_clips(scorer, clips))
             names = tally.classes[label], tally.classes[best_labels(scores)[0]]
-            table.writerow([videos.paths[int(index)], *names, *(f"{s:.6g}" for s in scores)])
+            table.writerow([videos.names[int(index)], *names, *(f"{s:.6g}" for s in scores)])
             if time.monotonic() - said_s > PROGRESS_S:
                 logging.info("Evaluated %d of %d videos.", tally.videos, len(videos))
                 said_s = time.monotonic()
