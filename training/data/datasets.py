@@ -59,7 +59,15 @@ def _motion(config: TrainConfig, subset: str) -> VideoSet:
 
 
 def _listed(name: str, listing: Listing) -> VideoSet:
-    return VideoSet(name, listing.classes, listing.names, listing.labels, Files(listing.paths))
+    return VideoSet(
+        name,
+        listing.classes,
+        listing.names,
+        listing.labels,
+        Files(listing.paths),
+        label_sets=listing.label_sets,
+        missing=listing.missing,
+    )
 
 
 _LOADERS = {
@@ -85,9 +93,19 @@ def _checked(videos: VideoSet, config: TrainConfig) -> VideoSet:
         )
     logging.warning("%s: left out %d videos that cannot be read.", videos.name, len(bad))
     unreadable = {path for path, _ in bad}
-    rows = zip(videos.paths, videos.names, videos.labels, strict=True)
-    paths, names, labels = zip(*(row for row in rows if row[0] not in unreadable), strict=True)
-    return replace(videos, names=names, labels=labels, source=Files(paths), left_out=tuple(bad))
+    good = [place for place, path in enumerate(videos.paths) if path not in unreadable]
+    paths, names, labels, label_sets = (
+        tuple(values[place] for place in good) if values else ()
+        for values in (videos.paths, videos.names, videos.labels, videos.label_sets)
+    )
+    return replace(
+        videos,
+        names=names,
+        labels=labels,
+        source=Files(paths),
+        left_out=tuple(bad),
+        label_sets=label_sets,
+    )
 
 
 def _check_every_class(videos: VideoSet) -> None:

@@ -21,12 +21,17 @@ class Listing:
     """Videos of one subset: `labels[i]`, an index into `classes`, is that of `paths[i]`.
 
     names: of the videos, the same wherever their folder lies.
+    label_sets: all labels of each video, where a video may have several; else empty. `labels`
+        has the first of each.
+    missing: names of videos that are listed, but not there, where the data set allows it.
     """
 
     classes: tuple[str, ...]
     paths: tuple[str, ...]
     labels: tuple[int, ...]
     names: tuple[str, ...]
+    label_sets: tuple[tuple[int, ...], ...] = ()
+    missing: tuple[str, ...] = ()
 
 
 def list_folder(videos: str, subset: str) -> Listing:

@@ -71,6 +71,9 @@ class VideoSet:
     source: where the pixels come from.
     mirror_safe: a mirrored video is still of its class.
     left_out: (path, reason) of each file that on_bad_video="skip" has left out.
+    label_sets: all labels of each video, where a video may have several; else empty. `labels`
+        has the first of each.
+    missing: names of videos that are listed, but not there, where the data set allows it.
     """
 
     name: str
@@ -80,6 +83,8 @@ class VideoSet:
     source: Files | Rendered
     mirror_safe: bool = True
     left_out: tuple[tuple[str, str], ...] = ()
+    label_sets: tuple[tuple[int, ...], ...] = ()
+    missing: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         """Number of videos."""
