@@ -21,7 +21,8 @@ from r21d_keras.training.config import (
 from r21d_keras.training.recipes import RECIPES, define_flags, given_flags, resolve
 from r21d_keras.zoo.weights import get_weights
 
-FREE = ("crop_size", "resize_height", "resize_width", "variant", "convention")
+FREE = ("crop_size", "resize_height", "resize_width", "variant", "convention", "init_from")
+FREE += ("head_epochs",)
 
 
 def any_value(field):

@@ -14,6 +14,7 @@ from r21d_keras.variants import get_convention
 from r21d_keras.zoo.preprocessing import KINETICS, Preprocessing
 
 from .backend import asked_backend
+from .conflicts import conflicts
 from .options import ConfigError, option, violations
 
 # "best" by accuracy on the test videos, which flatters it there: what is reported is "final".
@@ -52,7 +53,12 @@ class TrainConfig:
     short_video: str = option(
         "loop", "how a video shorter than the clip is filled", choices=("loop", "repeat_last")
     )
-    clips_per_epoch: int = option(0, "training clips an epoch; 0: one of every video", low=0)
+    clips_per_epoch: int = option(
+        0, "training clips an epoch; 0: --clips_per_video of every video", low=0
+    )
+    clips_per_video: int = option(
+        1, "training clips of each video an epoch, where --clips_per_epoch=0", low=1
+    )
 
     variant: str = option("r2plus1d_18", "the network, for example r2plus1d_18, mc3_18, f_r2d_10")
     convention: str = option("paper", "numeric convention: paper or torchvision")
@@ -65,6 +71,9 @@ class TrainConfig:
     )
     weights: str = option(
         "none", "none, a name of `r21d zoo list`, or a .weights.h5, .pth or .pkl file", path=True
+    )
+    init_from: str = option(
+        "", "folder of a run of `r21d train` whose final weights to start from", path=True
     )
     clip_frames: int = option(16, "frames in a clip", low=1, high=512)
     crop_size: int = option(KINETICS.crop_size, "side of the square crop, pixels", low=8, high=1024)
@@ -113,6 +122,17 @@ class TrainConfig:
         high=0.99999,
     )
     freeze_until: str = option("", "freeze all layers up to this one (prefix), for example layer3")
+    head_epochs: int = option(
+        0, "epochs, the first ones, that train the classifier alone, at a constant rate", low=0
+    )
+    head_factor: float = option(1.0, "learning rate of the classifier over the schedule's", above=0)
+    layer_decay: float = option(
+        1.0,
+        "learning rate of each stage over that of the next: layer4's is this times the schedule's, "
+        "layer3's this times layer4's",
+        above=0.0,
+        high=1.0,
+    )
 
     strategy: str = option(
         "mirrored",
@@ -163,21 +183,7 @@ def validate(config: TrainConfig) -> None:
             check(getattr(config, name))
         except ValueError as error:
             wrong.append(f"{name}: {error}")
-    if config.crop_size > min(config.resize_height, config.resize_width):
-        wrong.append(
-            f"crop_size={config.crop_size} does not fit in frames of "
-            f"{config.resize_height}x{config.resize_width}; make the crop smaller or resize larger."
-        )
-    if config.warmup_epochs > config.epochs:
-        wrong.append(
-            f"warmup_epochs={config.warmup_epochs:g} is more than epochs={config.epochs}; "
-            "the learning rate would never be reached."
-        )
-    if config.freeze_until and config.weights == "none":
-        wrong.append(
-            f"freeze_until={config.freeze_until!r} with weights='none' would keep random layers as "
-            "they are; give the --weights to start from."
-        )
+    wrong += conflicts(config)
     if wrong:
         raise ConfigError("\n".join(wrong))
 

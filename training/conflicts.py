@@ -1,0 +1,54 @@
+"""Options that are right alone and wrong together."""
+
+
+def conflicts(config) -> list[str]:
+    """What does not go together in a TrainConfig, a line each."""
+    return [text for found in (_crop, _warmup, _start, _freezing) if (text := found(config))]
+
+
+def _crop(config) -> str:
+    if config.crop_size <= min(config.resize_height, config.resize_width):
+        return ""
+    return (
+        f"crop_size={config.crop_size} does not fit in frames of "
+        f"{config.resize_height}x{config.resize_width}; make the crop smaller or resize larger."
+    )
+
+
+def _warmup(config) -> str:
+    if config.head_epochs > config.epochs:
+        return (
+            f"head_epochs={config.head_epochs} is more than epochs={config.epochs}, which counts "
+            "them too; make it larger."
+        )
+    after = config.epochs - config.head_epochs
+    if config.warmup_epochs <= after or (not after and config.head_epochs):
+        return ""
+    left = f" less head_epochs={config.head_epochs}" if config.head_epochs else ""
+    return (
+        f"warmup_epochs={config.warmup_epochs:g} is more than epochs={config.epochs}{left}; "
+        "the learning rate would never be reached."
+    )
+
+
+def _start(config) -> str:
+    if not config.init_from or config.weights == "none":
+        return ""
+    return (
+        f"init_from={config.init_from!r} and weights={config.weights!r}: expected one of them, as "
+        "a run starts from one set of weights."
+    )
+
+
+def _freezing(config) -> str:
+    wanted = [
+        f"{name}={getattr(config, name)!r}"
+        for name in ("freeze_until", "head_epochs")
+        if getattr(config, name)
+    ]
+    if not wanted or config.init_from or config.weights != "none":
+        return ""
+    return (
+        f"{' and '.join(wanted)} with weights='none' would keep random layers as they are; give "
+        "the --weights or the run, --init_from, to start from."
+    )
