@@ -1,0 +1,1 @@
+"""Videos decoded once: shards of JPEG frames (or of optical flow), and clips read from them."""

@@ -1,0 +1,84 @@
+"""TFRecord files, https://www.tensorflow.org/tutorials/load_data/tfrecord, without TensorFlow.
+
+A process that prepares videos need not load TensorFlow, and a record can be read from its place.
+"""
+
+import os
+import struct
+from typing import BinaryIO
+
+import google_crc32c
+
+# Each record: its length, a checksum of the length, its bytes, a checksum of the bytes.
+HEAD, TAIL = struct.Struct("<QI"), struct.Struct("<I")
+OVERHEAD_BYTES = HEAD.size + TAIL.size
+"""What a record takes in a file beside its own bytes."""
+
+
+class RecordError(ValueError):
+    """A record that is not as it was written: cut off or changed. The message says what is seen."""
+
+
+def write_record(file: BinaryIO, record: bytes) -> None:
+    """Appends one record to a file that is open for writing."""
+    length = struct.pack("<Q", len(record))
+    file.write(length + TAIL.pack(_masked_crc(length)))
+    file.write(record)
+    file.write(TAIL.pack(_masked_crc(record)))
+
+
+def read_record(file: BinaryIO, offset: int | None = None) -> bytes | None:
+    """The record at byte `offset`, or where the file stands; None at the file's end.
+
+    Raises:
+        RecordError: no whole record is there, or its checksum does not fit.
+    """
+    length = read_length(file, offset)
+    if length is None:
+        return None
+    body = file.read(length + TAIL.size)
+    if len(body) < length + TAIL.size:
+        raise RecordError(f"the file ends within a record of {length} bytes")
+    record = body[:length]
+    if TAIL.unpack(body[length:])[0] != _masked_crc(record):
+        raise RecordError("the record's checksum does not fit its bytes")
+    return record
+
+
+def read_length(file: BinaryIO, offset: int | None = None) -> int | None:
+    """Bytes in the record at `offset`, after which the file stands on its first one.
+
+    Raises:
+        RecordError: no record begins there.
+    """
+    if offset is not None:
+        file.seek(offset)
+    head = file.read(HEAD.size)
+    if not head:
+        return None
+    if len(head) < HEAD.size or HEAD.unpack(head)[1] != _masked_crc(head[:8]):
+        raise RecordError("no record begins where one should")
+    return HEAD.unpack(head)[0]
+
+
+def offsets(path: str | os.PathLike) -> list[tuple[int, int]]:
+    """(offset, length) in bytes of each record of a file, by their heads alone.
+
+    Raises:
+        RecordError: a file that is no TFRecord file, or is cut off.
+    """
+    found, size = [], os.path.getsize(path)
+    with open(path, "rb") as file:
+        offset = 0
+        while (length := read_length(file, offset)) is not None:
+            found.append((offset, length))
+            offset += length + OVERHEAD_BYTES
+            if offset > size:
+                raise RecordError(f"the file ends within record {len(found)}")
+    return found
+
+
+def _masked_crc(octets: bytes) -> int:
+    """As TensorFlow has it, so that a checksum of bytes that hold checksums is still a good one."""
+    crc = google_crc32c.value(octets)
+    return (((crc >> 15) | (crc << 17)) + 0xA282EAD8) & 0xFFFFFFFF
