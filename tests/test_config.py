@@ -40,9 +40,13 @@ def any_value(field):
     }[kind]
 
 
-configs = st.builds(
-    TrainConfig, **{name: any_value(f) for name, f in FIELDS.items() if name not in FREE}
+fields = {name: any_value(f) for name, f in FIELDS.items() if name not in FREE}
+rgb, flow = (
+    {"stream": st.just(stream), "mean": st.tuples(*numbers), "std": st.tuples(*numbers)}
+    for stream, numbers in (("rgb", [st.floats(0.25, 1)] * 3), ("flow", [st.floats(0.25, 9)] * 2))
 )
+flow["jitter_color"] = st.just(0.0)
+configs = st.builds(TrainConfig, **fields | rgb) | st.builds(TrainConfig, **fields | flow)
 
 
 @given(configs)
@@ -93,7 +97,7 @@ def test_a_list_flag_of_words_is_an_error():
     values = flags.FlagValues()
     define_flags(values)
     values(["r21d", "--std=a,b,c"])
-    with pytest.raises(ConfigError, match="--std=a,b,c: expected 3 numbers"):
+    with pytest.raises(ConfigError, match="--std=a,b,c: expected 2 or 3 numbers"):
         given_flags(values)
 
 
@@ -106,7 +110,9 @@ def test_a_list_flag_of_words_is_an_error():
         ({"epochs": True}, "epochs=True: expected int, got bool"),
         ({"nesterov": 1}, "nesterov=1: expected bool"),
         ({"momentum": "0.9"}, "momentum='0.9': expected float, got str"),
-        ({"mean": [0.1, 0.2]}, "expected 3 numbers"),
+        ({"mean": [0.1]}, "expected 2 or 3 numbers"),
+        ({"mean": [0.1, 0.2]}, "mean=.* has 2 numbers; expected 3, one for each channel of stream"),
+        ({"std": [0.1, 0.2, 1.5]}, "std=.*: expected numbers from 0 to 1, as R, G and B"),
         ({"epochs": 0}, "epochs=0: expected at least 1"),
         ({"base_learning_rate": 0.0}, "base_learning_rate=0.0: expected more than 0"),
         ({"base_learning_rate": float("nan")}, "expected a finite number"),
@@ -208,13 +214,36 @@ def test_a_file_that_was_converted_from_published_weights_brings_their_numbers(t
     assert resolve(overrides=options).convention == "paper"
 
 
+def test_a_tag_that_cannot_start_a_run_is_refused():
+    with pytest.raises(ConfigError, match="there are none of r2plus1d_10 here"):
+        resolve(overrides={"variant": "r2plus1d_10", "weights": "kinetics400"})
+
+
+FLOW_TAG = {"variant": "r2plus1d_34", "weights": "sports1m_kinetics400_32f_flow"}
+
+
 @pytest.mark.parametrize(
-    ("variant", "tag", "message"),
+    ("options", "message"),
     [
-        ("r2plus1d_10", "kinetics400", "there are none of r2plus1d_10 here"),
-        ("r2plus1d_34", "kinetics400_32f_flow", "take optical flow"),
+        (FLOW_TAG, "take flow, and stream='rgb'. Give --stream=flow, or .* --channels=3"),
+        (
+            {"variant": "r2plus1d_18", "weights": "kinetics400_16f", "stream": "flow"},
+            "take RGB, and stream='flow'. Give --stream=rgb, or .* --channels=2",
+        ),
+        ({"stream": "flow", "jitter_color": 0.1}, "jitter_color=0.1 with stream='flow': flow has"),
+        ({"stream": "flow", "mean": [0.1, 0.1, 0.1]}, "has 3 numbers; expected 2"),
+        ({"stream": "depth"}, "stream='depth': expected one of rgb, flow"),
     ],
 )
-def test_a_tag_that_cannot_start_a_run_is_refused(variant, tag, message):
+def test_streams_are_not_taken_for_each_other(options, message):
     with pytest.raises(ConfigError, match=message):
-        resolve(overrides={"variant": variant, "weights": tag})
+        resolve(overrides=options)
+
+
+@pytest.mark.parametrize("start", [{}, FLOW_TAG])
+def test_a_flow_run_has_the_papers_numbers(start):
+    config = resolve(overrides={**start, "stream": "flow"})
+    numbers = get_weights(*FLOW_TAG.values()).preprocessing
+    assert config.preprocessing == numbers
+    frames = 32 if start else 16
+    assert config.clip_shape == (frames, 112, 112, 2) and config.flow_method == "farneback"

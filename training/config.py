@@ -15,6 +15,8 @@ from r21d_keras.zoo.preprocessing import KINETICS, Preprocessing
 
 from .backend import asked_backend
 from .conflicts import conflicts
+from .flow.methods import METHODS
+from .flow.streams import STREAMS
 from .options import ConfigError, option, violations
 
 # "best" by accuracy on the test videos, which flatters it there: what is reported is "final".
@@ -75,17 +77,25 @@ class TrainConfig:
     init_from: str = option(
         "", "folder of a run of `r21d train` whose final weights to start from", path=True
     )
-    clip_frames: int = option(16, "frames in a clip", low=1, high=512)
+    stream: str = option(
+        "rgb",
+        "what the network sees: rgb, or flow, the optical flow between frames",
+        choices=tuple(STREAMS),
+    )
+    flow_method: str = option(
+        "farneback",
+        f"how flow is computed: {'; '.join(f'{name}, {m.about}' for name, m in METHODS.items())}",
+        choices=tuple(METHODS),
+    )
+    clip_frames: int = option(16, "frames, or fields of flow, in a clip", low=1, high=512)
     crop_size: int = option(KINETICS.crop_size, "side of the square crop, pixels", low=8, high=1024)
     resize_height: int = option(KINETICS.resize[0], "height before the crop, pixels", low=8)
     resize_width: int = option(KINETICS.resize[1], "width before the crop, pixels", low=8)
     frame_rate: float = option(KINETICS.frame_rate, "frames a second of a clip, Hz", above=0.0)
-    mean: tuple[float, float, float] = option(
-        KINETICS.mean, "mean of R,G,B in [0, 1], subtracted", low=0.0, high=1.0
+    mean: tuple[float, ...] = option(
+        KINETICS.mean, "mean of R,G,B in [0, 1], or of flow right,down in pixels, subtracted"
     )
-    std: tuple[float, float, float] = option(
-        KINETICS.std, "standard deviation of R,G,B in [0, 1], divided by", above=0.0, high=1.0
-    )
+    std: tuple[float, ...] = option(KINETICS.std, "standard deviation of these", above=0.0)
     random_flip: bool = option(True, "mirror clips at random, where the data set allows it")
     jitter_scale: float = option(
         1.0, "enlarge clips by a factor drawn from 1 to this before the crop", low=1.0, high=4.0
@@ -157,6 +167,7 @@ class TrainConfig:
             frame_rate=self.frame_rate,
             resize=(self.resize_height, self.resize_width),
             crop_size=self.crop_size,
+            scale=STREAMS[self.stream].scale,
             mean=self.mean,
             std=self.std,
         )
@@ -164,7 +175,7 @@ class TrainConfig:
     @property
     def clip_shape(self) -> tuple[int, int, int, int]:
         """(T, H, W, C) of one clip."""
-        return (self.clip_frames, self.crop_size, self.crop_size, 3)
+        return (self.clip_frames, self.crop_size, self.crop_size, len(STREAMS[self.stream].mean))
 
 
 FIELDS = {field.name: field for field in dataclasses.fields(TrainConfig)}
@@ -206,12 +217,12 @@ def _typed(name: str, value, where: str):
     kind = type(FIELDS[name].default)
     if kind is float and type(value) is int:
         return float(value)
-    if kind is tuple and isinstance(value, list | tuple) and len(value) == 3:
+    if kind is tuple and isinstance(value, list | tuple) and len(value) in (2, 3):
         if all(type(v) in (int, float) for v in value):
             return tuple(float(v) for v in value)
     elif type(value) is kind:
         return value
-    expected = "3 numbers" if kind is tuple else kind.__name__
+    expected = "2 or 3 numbers" if kind is tuple else kind.__name__
     raise ConfigError(f"{name}={value!r}{where}: expected {expected}, got {type(value).__name__}.")
 
 

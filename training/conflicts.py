@@ -1,9 +1,15 @@
 """Options that are right alone and wrong together."""
 
+from .flow.streams import conflict as stream_conflict
+
 
 def conflicts(config) -> list[str]:
     """What does not go together in a TrainConfig, a line each."""
-    return [text for found in (_crop, _warmup, _start, _freezing) if (text := found(config))]
+    return [
+        text
+        for found in (_crop, _warmup, _start, _freezing, stream_conflict)
+        if (text := found(config))
+    ]
 
 
 def _crop(config) -> str:

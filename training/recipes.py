@@ -8,8 +8,10 @@ from collections.abc import Mapping
 from absl import flags
 
 from r21d_keras.zoo.origin import origin
+from r21d_keras.zoo.table import CHANNELS
 
 from .config import FIELDS, ConfigError, TrainConfig, typed, validate
+from .flow.streams import STREAMS, stream_of
 
 RECIPES = {
     "default": {},
@@ -64,8 +66,9 @@ def resolve(
 ) -> TrainConfig:
     """A checked configuration: the recipe, over it the file's values, over those `overrides`.
 
-    Under them all are the numbers of published weights, if `weights` are some or a file that was
-    converted from them: convention, clip length, size, frame rate and normalisation.
+    Under them all are the stream's own mean and deviation and, over these, the numbers of published
+    weights, if `weights` are some or a file that was converted from them: convention, clip length,
+    size, frame rate and normalisation.
 
     Args:
         recipe: a name of RECIPES.
@@ -81,7 +84,7 @@ def resolve(
     if config_file:
         values |= typed(_read_values(pathlib.Path(config_file)), config_file)
     values |= typed(overrides or {})
-    config = TrainConfig(**(_numbers_of_weights(values) | values))
+    config = TrainConfig(**(_numbers_of_stream(values) | _numbers_of_weights(values) | values))
     validate(config)
     return config
 
@@ -133,9 +136,16 @@ def given_flags(flag_values: flags.FlagValues = flags.FLAGS) -> dict:
                 given[name] = [float(part) for part in value]
             except ValueError:
                 raise ConfigError(
-                    f"--{name}={','.join(value)}: expected 3 numbers with commas between them."
+                    f"--{name}={','.join(value)}: expected 2 or 3 numbers with commas between them."
                 ) from None
     return given
+
+
+def _numbers_of_stream(values: Mapping) -> dict:
+    """The mean and deviation of the stream, as options; of an unknown one nothing."""
+    stream = values.get("stream", FIELDS["stream"].default)
+    numbers = STREAMS.get(stream)
+    return {"mean": numbers.mean, "std": numbers.std} if numbers else {}
 
 
 def _numbers_of_weights(values: Mapping) -> dict:
@@ -150,10 +160,13 @@ def _numbers_of_weights(values: Mapping) -> dict:
     if row is None:
         return {}
     numbers = row.preprocessing
-    if numbers.takes_flow:
+    stream = values.get("stream", FIELDS["stream"].default)
+    if stream in STREAMS and stream_of(numbers) != stream:
+        what, channels = CHANNELS[len(numbers.mean)], len(STREAMS[stream].mean)
         raise ConfigError(
-            f"weights={weights!r} of {variant} take optical flow; expected weights for RGB video. "
-            "`r21d zoo list --channels=3` names them."
+            f"weights={weights!r} of {variant} take {what}, and stream={stream!r}. Give "
+            f"--stream={stream_of(numbers)}, or other weights: `r21d zoo list "
+            f"--channels={channels}` names them."
         )
     # A shorter side with the aspect kept becomes the paper's 4:3 frame of that height.
     height, width = numbers.resized(3, 4)

@@ -43,6 +43,8 @@ class Preprocessing:
 # Mean and std: VMZ ops/av_input_op.h (there times 255) and torchvision's video classification
 # presets, which agree.
 KINETICS = Preprocessing()
+# VMZ ops/av_input_op.h: mean and std of displacements in pixels. Size and crop are the RGB models'.
+FLOW = Preprocessing(scale=1.0, mean=(0.0046635, 0.0046261), std=(0.972347, 0.755146))
 
 
 def preprocess_input(frames, weights) -> np.ndarray:

@@ -5,7 +5,7 @@ Order of the Kinetics and HMDB51 classes: alphabetical in its lists (data/list/*
 archive that c2/tutorials/kinetics_train.md links). RGB: ops/av_video_decoder_commons.h.
 """
 
-from .preprocessing import Preprocessing
+from .preprocessing import FLOW, Preprocessing
 from .published import VALIDATION, Weights
 
 TUTORIALS = "https://github.com/facebookresearch/VMZ/blob/main/c2/tutorials"
@@ -43,8 +43,6 @@ TABLE_2 = (
     ("r2plus1d", 16, 57.3, 68.5, 87.5, 33370839, 41496308736, "94d2ruqn6tp7xno/r2.5d_d18_l16.pkl"),
 )  # fmt: skip
 
-# ops/av_input_op.h: mean and std of displacements in pixels. Size and crop are the RGB models'.
-FLOW = Preprocessing(scale=1.0, mean=(0.0046635, 0.0046261), std=(0.972347, 0.755146))
 # c2/scripts/extract_feature_kinetics_of.sh; PyTorch caffe2/video/video_io.cc and optical_flow.cc.
 FLOW_NOTE = (
     "A clip is the flow between neighbours of 33 frames, computed in grey on their cropped pixels "

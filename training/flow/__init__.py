@@ -1,0 +1,1 @@
+"""Optical flow: how it is computed, kept in files, and given to networks."""

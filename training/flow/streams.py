@@ -1,0 +1,33 @@
+"""The streams of the paper's two-stream networks: what a network sees of a video."""
+
+from r21d_keras.zoo.preprocessing import FLOW, KINETICS
+
+STREAMS = {"rgb": KINETICS, "flow": FLOW}
+"""By name, the numbers that apply where none are given: scale and channels are the stream's."""
+
+
+def stream_of(numbers) -> str:
+    """The stream, a name of STREAMS, whose input a Preprocessing describes."""
+    return "flow" if numbers.takes_flow else "rgb"
+
+
+def conflict(config) -> str:
+    """What in a TrainConfig does not go with its stream; "" if all does."""
+    if config.stream not in STREAMS:
+        return ""  # its choices say so
+    channels = len(STREAMS[config.stream].mean)
+    for name in ("mean", "std"):
+        value = getattr(config, name)
+        if len(value) != channels:
+            return (
+                f"{name}={value!r} has {len(value)} numbers; expected {channels}, one for each "
+                f"channel of stream={config.stream!r}."
+            )
+        if config.stream == "rgb" and not all(0 <= number <= 1 for number in value):
+            return f"{name}={value!r}: expected numbers from 0 to 1, as R, G and B then have."
+    if config.stream == "flow" and config.jitter_color:
+        return (
+            f"jitter_color={config.jitter_color:g} with stream='flow': flow has no colours. Give "
+            "jitter_color=0."
+        )
+    return ""
