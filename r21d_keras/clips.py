@@ -20,12 +20,13 @@ def frame_times(start_s: float, num_frames: int, frame_rate: float) -> np.ndarra
 def random_start(
     duration_s: float, num_frames: int, frame_rate: float, draw: np.random.Generator
 ) -> float:
-    """A start in seconds, uniform over all at which the clip lies within the video.
+    """A start in seconds, drawn from all at which the clip lies within the video.
 
-    0.0 for a video shorter than the clip. This is the paper's temporal jittering (section 4.1).
+    Starts are multiples of 1 / frame_rate, so that all clips of a video show the frames of one
+    grid, and those may have been decoded before. 0.0 for a video shorter than the clip. This is
+    the paper's temporal jittering (section 4.1).
     """
-    slack_s = duration_s - clip_seconds(num_frames, frame_rate)
-    return float(draw.uniform(0.0, slack_s)) if slack_s > 0 else 0.0
+    return float(draw.integers(_last_start(duration_s, num_frames, frame_rate) + 1) / frame_rate)
 
 
 def uniform_starts(
@@ -33,15 +34,22 @@ def uniform_starts(
 ) -> np.ndarray:
     """Starts in seconds, (num_clips,) float64, of evenly spaced clips (section 4.1: ten of them).
 
-    The first starts with the video and the last ends with it; a single clip lies in the middle.
-    All are 0.0 for a video shorter than the clip.
+    The first starts with the video and the last ends with it; a single clip lies in the middle;
+    all of them to the nearest multiple of 1 / frame_rate that is early enough, as in
+    `random_start`. All are 0.0 for a video shorter than the clip.
 
     Raises:
         ValueError: if `num_clips` is less than one.
     """
     if num_clips < 1:
         raise ValueError(f"num_clips={num_clips}: expected at least 1 clip a video.")
-    slack_s = max(0.0, duration_s - clip_seconds(num_frames, frame_rate))
-    if num_clips == 1:
-        return np.array([slack_s / 2])
-    return np.linspace(0.0, slack_s, num_clips)
+    last = _last_start(duration_s, num_frames, frame_rate)
+    places = np.linspace(0, last, num_clips) if num_clips > 1 else np.array([last / 2])
+    return np.floor(places + 0.5) / frame_rate
+
+
+def _last_start(duration_s: float, num_frames: int, frame_rate: float) -> int:
+    """The last frame of the grid at which a clip can start, so as to end with its video."""
+    # Seconds times Hz fall short of whole numbers by rounding: hence the millionth of a frame.
+    slack_s = duration_s - clip_seconds(num_frames, frame_rate)
+    return max(0, int(np.floor(slack_s * frame_rate + 1e-6)))

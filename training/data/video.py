@@ -1,6 +1,7 @@
 """Clips of video files, exact to the frame: the one place that reads video, through PyAV."""
 
 import functools
+import math
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -8,7 +9,7 @@ from dataclasses import dataclass
 import av
 import numpy as np
 
-from r21d_keras.clips import clip_seconds, frame_times
+from r21d_keras.clips import frame_times
 
 from .decoder import TOLERANCE_S, UntrustedStamps, Video, VideoError, open_video
 from .frames import resize_frame
@@ -95,15 +96,33 @@ def read_clips(
     if not len(starts_s) or not np.all(np.isfinite(starts_s) & (starts_s >= 0)):
         raise ValueError(f"starts_s={starts_s.tolist()}: expected one or more seconds from 0 on.")
     times_s = np.stack([frame_times(start, num_frames, frame_rate) for start in starts_s])
-    clip_s = clip_seconds(num_frames, frame_rate)
-    with_stamps = functools.partial(_fill, path, times_s, clip_s, short, size)
+    with_stamps = functools.partial(_fill, path, times_s, frame_rate, short, size)
     try:
         return with_stamps(by_count=False)
     except UntrustedStamps:
         return with_stamps(by_count=True)
 
 
-def _fill(path, times_s, clip_s, short, size, by_count) -> np.ndarray:
+def frames_in(end_s: float, frame_rate: float) -> int:
+    """How many frames, at 0.5 / frame_rate and so on, a video shows before it ends at `end_s`."""
+    return max(1, math.ceil((end_s + TOLERANCE_S) * frame_rate - 0.5))
+
+
+def check_end(path, end_s: float) -> float:
+    """The duration in seconds by the file's packets, if decoding came so far.
+
+    Raises:
+        VideoError: frames are missing, or the file is truncated.
+    """
+    duration_s = probe(path).duration_s
+    if end_s < duration_s - MISSING_S:
+        raise VideoError(
+            path, f"damaged: decoding ends at {end_s:.2f} s of {duration_s:.2f} s. Replace it."
+        )
+    return duration_s
+
+
+def _fill(path, times_s, frame_rate, short, size, by_count) -> np.ndarray:
     """The frames on show at `times_s` (N, T): (N, T, H, W, 3)."""
     frames, beyond = None, np.zeros(times_s.shape, bool)
     with open_video(path, by_count) as video:
@@ -117,22 +136,15 @@ def _fill(path, times_s, clip_s, short, size, by_count) -> np.ndarray:
             frames[place] = resize_frame(shown.pixels, size)
         end_s = video.end_s
     if beyond.any():
-        _check_end(path, end_s, (times_s[:, 0] - 0.5 * clip_s / times_s.shape[1]).max())
-        if short == "loop" and clip_s > end_s:
-            again_s = times_s[beyond][None] % end_s
-            frames[beyond] = _fill(path, again_s, clip_s, short, size, by_count)[0]
+        last_start_s = times_s[:, 0].max() - 0.5 / frame_rate
+        duration_s = check_end(path, end_s)
+        if last_start_s >= max(duration_s, end_s):
+            raise VideoError(path, f"ends at {duration_s:.2f} s, before the wanted clip starts.")
+        count = frames_in(end_s, frame_rate)
+        if short == "loop" and times_s.shape[1] > count:
+            again_s = np.minimum(times_s[beyond][None] % (count / frame_rate), end_s)
+            frames[beyond] = _fill(path, again_s, frame_rate, short, size, by_count)[0]
     return frames
-
-
-def _check_end(path, end_s: float, last_start_s: float) -> None:
-    """Tells a clip that ends a little late, which is as it should be, from a damaged file."""
-    duration_s = probe(path).duration_s  # raises where the file is truncated
-    if end_s < duration_s - MISSING_S:
-        raise VideoError(
-            path, f"damaged: decoding ends at {end_s:.2f} s of {duration_s:.2f} s. Replace it."
-        )
-    if last_start_s >= max(duration_s, end_s):
-        raise VideoError(path, f"ends at {duration_s:.2f} s, before the wanted clip starts.")
 
 
 @functools.lru_cache(maxsize=65536)  # UCF101 has 13,320 files, HMDB51 6,766
