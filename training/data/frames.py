@@ -1,4 +1,8 @@
-"""uint8 frames on their way to a network: one resize, one crop, one flip for a whole clip."""
+"""Frames on their way to a network, RGB or flow: one resize, one crop, one flip for a whole clip.
+
+Clips of 3 channels are RGB. Those of 2 are optical flow, (right, down) in pixels, whose vectors
+change with the picture.
+"""
 
 from dataclasses import dataclass
 
@@ -7,6 +11,9 @@ import numpy as np
 
 from r21d_keras.zoo.preprocessing import Preprocessing
 
+from ..flow.fields import MIRROR, growth, is_flow
+from ..flow.methods import clip_flow
+
 cv2.setNumThreads(0)  # many videos at once are the parallelism
 
 
@@ -14,11 +21,13 @@ def resize_frame(frame: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """A frame (H, W, C) at `size` = (height, width); the frame itself where it has that size.
 
     Bilinear with half-pixel centres and no antialiasing: cv2.INTER_LINEAR, tf.image.resize and
-    torch's interpolate agree on it, so that training, serving and the published weights do.
+    torch's interpolate agree on it, so that training, serving and the published weights do. The
+    vectors of flow grow with the picture.
     """
     if frame.shape[:2] == tuple(size):
         return frame
-    return cv2.resize(frame, (size[1], size[0]), interpolation=cv2.INTER_LINEAR)
+    resized = cv2.resize(frame, (size[1], size[0]), interpolation=cv2.INTER_LINEAR)
+    return resized * growth(frame.shape[:2], size) if is_flow(frame) else resized
 
 
 def resize_clip(clip: np.ndarray, size: tuple[int, int]) -> np.ndarray:
@@ -47,9 +56,15 @@ def random_crop(clip: np.ndarray, side: int, draw: np.random.Generator) -> np.nd
     return _cut(clip, top, left, side)
 
 
+def mirrored(clip: np.ndarray) -> np.ndarray:
+    """The clip (..., H, W, C) left for right; in flow, what went right goes left."""
+    seen = clip[..., ::-1, :]
+    return seen * MIRROR if is_flow(clip) else seen
+
+
 def random_flip(clip: np.ndarray, draw: np.random.Generator) -> np.ndarray:
-    """The clip (..., H, W, C), or with even odds its mirror image, left for right."""
-    return clip[..., ::-1, :] if draw.random() < 0.5 else clip
+    """The clip (..., H, W, C), or with even odds its mirror image."""
+    return mirrored(clip) if draw.random() < 0.5 else clip
 
 
 def random_scale(clip: np.ndarray, largest: float, draw: np.random.Generator) -> np.ndarray:
@@ -73,10 +88,13 @@ def random_color(clip: np.ndarray, most: float, draw: np.random.Generator) -> np
 
 @dataclass(frozen=True, kw_only=True)
 class ClipSpec:
-    """What a clip is to be: num_frames and `preprocessing` of the network, and the liberties.
+    """What a clip is to be: frames of a source, `preprocessing` of the network, and the liberties.
 
+    num_frames: that are taken of a source; with flow_method one more than the network's.
     short_video: "loop" or "repeat_last". random_flip: mirror one clip in two. jitter_scale,
     jitter_color: as `random_scale` and `random_color` have it; 1 and 0 change nothing.
+    flow_method: one of flow.methods.METHODS, by which cropped RGB frames become flow; "": they
+    stay what the source gives.
     """
 
     num_frames: int
@@ -85,14 +103,23 @@ class ClipSpec:
     random_flip: bool = False
     jitter_scale: float = 1.0
     jitter_color: float = 0.0
+    flow_method: str = ""
 
     def augmented(self, clip: np.ndarray, draw: np.random.Generator) -> np.ndarray:
-        """One scale, crop, flip and light, drawn for the whole clip: contiguous (T, S, S, C)."""
+        """One scale, crop, flip and light, drawn for the whole clip, as `seen`: (T, S, S, C)."""
         if self.jitter_scale > 1:
             clip = random_scale(clip, self.jitter_scale, draw)
         clip = random_crop(clip, self.preprocessing.crop_size, draw)
         clip = np.ascontiguousarray(random_flip(clip, draw) if self.random_flip else clip)
-        return random_color(clip, self.jitter_color, draw) if self.jitter_color else clip
+        clip = random_color(clip, self.jitter_color, draw) if self.jitter_color else clip
+        return self.seen(clip)
+
+    def seen(self, clips: np.ndarray) -> np.ndarray:
+        """What the network gets, before normalisation, of cropped clips (..., num_frames, S, S, C).
+
+        The clips themselves, or with flow_method their flow, float32 (..., T, S, S, 2) in pixels.
+        """
+        return clip_flow(clips, self.flow_method) if self.flow_method else clips
 
 
 def _checked(clip: np.ndarray, side: int) -> tuple[int, int]:

@@ -18,6 +18,9 @@ Starts = Callable[[float], Sequence[float]]
 class Files:
     """Video files: `paths[i]` is that of video i."""
 
+    stream = "rgb"
+    """What the source gives, one of flow.streams.STREAMS: frames uint8 RGB or float32 flow."""
+
     def __init__(self, paths: tuple[str, ...]):
         self.paths = paths
 
@@ -49,6 +52,7 @@ class Rendered:
     """Clips of `motion`, drawn anew whenever one is asked for; there are no files."""
 
     paths = ()
+    stream = "rgb"
 
     def read(self, index: int, starts_s: Starts, spec: ClipSpec) -> np.ndarray:
         """Raises ValueError: there is no video to take clips from."""
@@ -96,7 +100,9 @@ class VideoSet:
         return self.source.paths
 
     def clip_at(self, index: int, draw: np.random.Generator, spec: ClipSpec) -> np.ndarray:
-        """A clip of video `index` to train on: uint8 (T, S, S, 3), start, crop and flip drawn.
+        """A clip of video `index` to train on: (T, S, S, C), start, crop and flip drawn.
+
+        uint8 RGB, or float32 flow in pixels.
 
         Raises:
             VideoError: a video that cannot be read.
@@ -105,7 +111,9 @@ class VideoSet:
         return spec.augmented(clip, draw)
 
     def test_clips_at(self, index: int, num_clips: int, spec: ClipSpec) -> np.ndarray:
-        """Evenly spaced centre crops of video `index`: uint8 (num_clips, T, S, S, 3).
+        """Evenly spaced centre crops of video `index`: (num_clips, T, S, S, C).
+
+        uint8 RGB, or float32 flow in pixels.
 
         Raises:
             VideoError: a video that cannot be read.
@@ -115,14 +123,14 @@ class VideoSet:
 
 
 def evenly_spaced(source: Files | Rendered, index: int, num_clips: int, spec: ClipSpec):
-    """Evenly spaced centre crops of one video: uint8 (num_clips, T, S, S, 3)."""
+    """Evenly spaced centre crops of one video, as `spec.seen`: (num_clips, T, S, S, C)."""
     rate = spec.preprocessing.frame_rate
     clips = source.read(index, lambda s: uniform_starts(s, spec.num_frames, rate, num_clips), spec)
-    return center_crop(clips, spec.preprocessing.crop_size)
+    return spec.seen(center_crop(clips, spec.preprocessing.crop_size))
 
 
 def read_test_clips(path, num_clips: int, spec: ClipSpec) -> np.ndarray:
-    """Evenly spaced centre crops of one video file: uint8 (num_clips, T, S, S, 3).
+    """Evenly spaced centre crops of one video file, as `spec.seen`: (num_clips, T, S, S, C).
 
     Raises:
         VideoError: a file that cannot be read.
