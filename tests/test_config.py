@@ -22,7 +22,7 @@ from r21d_keras.training.recipes import RECIPES, define_flags, given_flags, reso
 from r21d_keras.zoo.weights import get_weights
 
 FREE = ("crop_size", "resize_height", "resize_width", "variant", "convention", "init_from")
-FREE += ("head_epochs",)
+FREE += ("head_epochs", "split")
 
 
 def any_value(field):
@@ -247,3 +247,11 @@ def test_a_flow_run_has_the_papers_numbers(start):
     assert config.preprocessing == numbers
     frames = 32 if start else 16
     assert config.clip_shape == (frames, 112, 112, 2) and config.flow_method == "farneback"
+
+
+@pytest.mark.parametrize(
+    ("dataset", "has"), [("folder", "one split, 1"), ("hmdb51", "splits 1, 2, 3")]
+)
+def test_splits_that_a_data_set_does_not_have(dataset, has):
+    with pytest.raises(ConfigError, match=f"split=4: {dataset} has {has}"):
+        validate(TrainConfig(dataset=dataset, split=4))

@@ -145,7 +145,9 @@ def test_official_lists_that_do_not_fit(official, tmp_path):
         load_dataset(TrainConfig(dataset="ucf101", videos=str(videos), split=1), "train")
     with pytest.raises(ValueError, match="--splits='nowhere': no such folder"):
         _ucf101(videos, "nowhere")
-    (lists / "trainlist02.txt").write_text("dark/dark_0.mp4 1\n" + "dark/gone.avi 1\n" * 7)
+    (lists / "trainlist02.txt").write_text(
+        "".join(f"dark/gone_{i}.avi 1\n" for i in range(7)) + "dark/dark_0.mp4 1\n"
+    )
     with pytest.raises(ValueError, match="names 8 videos, of which 7 are not there.*and 2 more"):
         _ucf101(videos, lists)
     (lists / "trainlist02.txt").write_text("dark/dark_0.mp4 1\ndark/dark_1.mp4 2\n")

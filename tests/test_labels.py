@@ -6,7 +6,13 @@ import pytest
 from r21d_keras.zoo.labels import LABEL_MAPS, decode_predictions, load_labels
 from r21d_keras.zoo.weights import get_weights, list_weights
 
-SIZES = {"hmdb51": 51, "kinetics400": 400, "sports1m": 487}
+SIZES = {
+    "hmdb51": 51,
+    "kinetics400": 400,
+    "kinetics600": 600,
+    "kinetics700": 700,
+    "sports1m": 487,
+}
 
 
 @pytest.mark.parametrize("name", LABEL_MAPS)
@@ -18,7 +24,8 @@ def test_every_label_is_there_once(name):
 
 
 def test_order():
-    assert list(load_labels("kinetics400")) == sorted(load_labels("kinetics400"))
+    for name in ("kinetics400", "kinetics600", "kinetics700"):
+        assert list(load_labels(name)) == sorted(load_labels(name))
     assert list(load_labels("hmdb51")) == sorted(load_labels("hmdb51"))
     sports = load_labels("sports1m")  # its README names the first and the last
     assert (sports[0], sports[486]) == ("boomerang", "model aircraft")
@@ -34,6 +41,9 @@ def test_kinetics_lists_of_others(test_data):
         "mmaction2_label_map_k400.txt",
     ):
         assert tuple((folder / name).read_text("utf-8").splitlines()) == load_labels("kinetics400")
+    for number in (600, 700):
+        lines = (folder / f"mmaction2_label_map_k{number}.txt").read_text("utf-8").splitlines()
+        assert tuple(lines) == load_labels(f"kinetics{number}")
     lines = (folder / "paddle_Kinetics-400_label_list.txt").read_text("utf-8").splitlines()
     numbered = [f"{place} {label}" for place, label in enumerate(load_labels("kinetics400"))]
     assert [line.replace("_", " ") for line in lines] == numbered

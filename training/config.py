@@ -15,6 +15,7 @@ from r21d_keras.zoo.preprocessing import KINETICS, Preprocessing
 
 from .backend import asked_backend
 from .conflicts import conflicts
+from .data.catalog import DATASETS
 from .flow.methods import METHODS
 from .flow.streams import STREAMS
 from .options import ConfigError, option, violations
@@ -41,10 +42,10 @@ if _BACKEND != "tensorflow":
 class TrainConfig:
     """All that decides a run. Each field is also a flag of `r21d train`, with this help text."""
 
-    dataset: str = option("motion", "the data set", choices=("motion", "ucf101", "folder", "csv"))
-    videos: str = option("", "folder of the videos (ucf101, folder, csv)", path=True)
-    splits: str = option("", "folder of UCF101's official split lists", path=True)
-    split: int = option(1, "which official split of UCF101", low=1, high=3)
+    dataset: str = option("motion", "the data set (`r21d datasets`)", choices=tuple(DATASETS))
+    videos: str = option("", "folder of the videos", path=True)
+    splits: str = option("", "folder of the official lists", path=True)
+    split: int = option(1, "which official split of UCF101 or HMDB51", low=1)
     manifest: str = option("", "CSV manifest of --dataset=csv", path=True)
     on_bad_video: str = option(
         "check",

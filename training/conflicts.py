@@ -1,5 +1,6 @@
 """Options that are right alone and wrong together."""
 
+from .data.catalog import DATASETS
 from .flow.streams import conflict as stream_conflict
 
 
@@ -7,9 +8,17 @@ def conflicts(config) -> list[str]:
     """What does not go together in a TrainConfig, a line each."""
     return [
         text
-        for found in (_crop, _warmup, _start, _freezing, stream_conflict)
+        for found in (_split, _crop, _warmup, _start, _freezing, stream_conflict)
         if (text := found(config))
     ]
+
+
+def _split(config) -> str:
+    row = DATASETS.get(config.dataset)
+    if row is None or config.split in row.splits:
+        return ""
+    has = f"splits {', '.join(map(str, row.splits))}" if row.splits[1:] else "one split, 1"
+    return f"split={config.split}: {config.dataset} has {has}."
 
 
 def _crop(config) -> str:

@@ -1,7 +1,8 @@
 """What the classes of published checkpoints are called.
 
 Each labels_<name>.txt has one label a line, in the order of the classifier's outputs:
-    kinetics400: alphabetical, as torchvision, GluonCV and VMZ number them.
+    kinetics400: alphabetical, as torchvision, GluonCV and VMZ number them; kinetics600 and
+        kinetics700 likewise, as MMAction2 numbers them (tools/data/kinetics/label_map_k600.txt).
     hmdb51: alphabetical, as VMZ's lists number them (data/list/hmdb51/hmdb51_train_01.csv).
     sports1m: labels.txt of https://github.com/gtoderici/sports-1m-dataset, by A. Karpathy,
         G. Toderici, S. Shetty, T. Leung, R. Sukthankar and L. Fei-Fei; licence CC BY 3.0.

@@ -1,20 +1,16 @@
-"""The data sets that can be trained and tested on: folders, CSV manifests, UCF101, motion."""
+"""The videos of a data set for training or testing: listed, opened, checked."""
 
 import os
-import time
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 from absl import logging
 
 from ..config import TrainConfig
 from . import motion
-from .listings import SHOWN, SUBSETS, Listing, first, list_folder, list_ucf101
-from .manifest import list_csv
-from .video import VideoError, probe
+from .catalog import Dataset, get_dataset
+from .listings import SHOWN, SUBSETS, Places, first, present
+from .readable import unreadable
 from .video_set import Files, Rendered, VideoSet
-
-PROGRESS_S = 5.0  # seconds between two lines on how far the check of the files has come
 
 
 def load_dataset(config: TrainConfig, subset: str) -> VideoSet:
@@ -27,9 +23,8 @@ def load_dataset(config: TrainConfig, subset: str) -> VideoSet:
     """
     if subset not in SUBSETS:
         raise ValueError(f"subset={subset!r}: expected one of {', '.join(SUBSETS)}.")
-    if config.dataset not in _LOADERS:
-        raise ValueError(f"dataset={config.dataset!r}: expected one of {', '.join(_LOADERS)}.")
-    videos = _LOADERS[config.dataset](config, subset)
+    row = get_dataset(config.dataset)
+    videos = _listed(row, config, subset) if row.lister else _motion(config, subset)
     if not videos.labels:
         raise ValueError(f"{videos.name}: no video for {subset}; expected at least one.")
     if not videos.paths:
@@ -58,30 +53,32 @@ def _motion(config: TrainConfig, subset: str) -> VideoSet:
     return VideoSet("motion", motion.CLASSES, names, labels, files, mirror_safe=False)
 
 
-def _listed(name: str, listing: Listing) -> VideoSet:
+def _listed(row: Dataset, config: TrainConfig, subset: str) -> VideoSet:
+    entries = row.lister(Places.of(config), config.split, subset)
+    found = present(entries, row.may_miss, row.multi_label)
+    if entries.repeated:
+        what = "videos are listed more than once, and taken once"
+        logging.warning("%s: %s", entries.source, first(entries.repeated, what))
+    if found.missing:
+        what = f"of {len(entries.names)} listed videos are not there"
+        logging.warning("%s: %s", entries.source, first(found.missing, what))
+    if row.num_classes not in (None, len(found.classes)):
+        counts = len(found.classes), row.num_classes
+        logging.info("%s: its lists have %d of %d classes.", row.name, *counts)
     return VideoSet(
-        name,
-        listing.classes,
-        listing.names,
-        listing.labels,
-        Files(listing.paths),
-        label_sets=listing.label_sets,
-        missing=listing.missing,
+        row.name,
+        found.classes,
+        found.names,
+        found.labels,
+        Files(found.paths),
+        row.mirror_safe,
+        label_sets=found.label_sets,
+        missing=found.missing,
     )
 
 
-_LOADERS = {
-    "motion": _motion,
-    "ucf101": lambda config, subset: _listed(
-        "ucf101", list_ucf101(config.videos, config.splits, config.split, subset)
-    ),
-    "folder": lambda config, subset: _listed("folder", list_folder(config.videos, subset)),
-    "csv": lambda config, subset: _listed("csv", list_csv(config.manifest, subset)),
-}
-
-
 def _checked(videos: VideoSet, config: TrainConfig) -> VideoSet:
-    bad = _bad_files(videos.paths, max(config.num_readers, os.cpu_count() or 1))
+    bad = unreadable(videos.paths, max(config.num_readers, os.cpu_count() or 1))
     if not bad:
         return videos
     if config.on_bad_video != "skip" or len(bad) == len(videos):
@@ -92,8 +89,8 @@ def _checked(videos: VideoSet, config: TrainConfig) -> VideoSet:
             "Replace them, or leave them out with --on_bad_video=skip."
         )
     logging.warning("%s: left out %d videos that cannot be read.", videos.name, len(bad))
-    unreadable = {path for path, _ in bad}
-    good = [place for place, path in enumerate(videos.paths) if path not in unreadable]
+    bad_paths = {path for path, _ in bad}
+    good = [place for place, path in enumerate(videos.paths) if path not in bad_paths]
     paths, names, labels, label_sets = (
         tuple(values[place] for place in good) if values else ()
         for values in (videos.paths, videos.names, videos.labels, videos.label_sets)
@@ -109,32 +106,11 @@ def _checked(videos: VideoSet, config: TrainConfig) -> VideoSet:
 
 
 def _check_every_class(videos: VideoSet) -> None:
-    present = set(videos.labels)
-    lost = [name for label, name in enumerate(videos.classes) if label not in present]
+    shown = set(videos.labels).union(*videos.label_sets)
+    lost = [name for label, name in enumerate(videos.classes) if label not in shown]
     if lost:
-        what = "that can be read " if videos.left_out else ""
+        what = "that can be read " if videos.left_out else "that is there " * bool(videos.missing)
         raise ValueError(
             f"{videos.name}: {first(lost, f'classes have no video {what}to train on')} Add videos "
             "to them, or take the classes out."
         )
-
-
-def _bad_files(paths: tuple[str, ...], num_threads: int) -> list[tuple[str, str]]:
-    """(path, reason) of each file that cannot be read, in the order of `paths`."""
-    bad, said_s = [], time.monotonic()
-    with ThreadPoolExecutor(num_threads) as pool:
-        for done, (path, reason) in enumerate(zip(paths, pool.map(_reason, paths), strict=True)):
-            if reason:
-                bad.append((path, reason))
-            if time.monotonic() - said_s > PROGRESS_S:
-                logging.info("Checked %d of %d videos.", done + 1, len(paths))
-                said_s = time.monotonic()
-    return bad
-
-
-def _reason(path: str) -> str:
-    try:
-        probe(path)
-    except VideoError as error:
-        return error.reason
-    return ""

@@ -1,19 +1,69 @@
-"""Which videos belong to which class and subset: folders and UCF101's lists; CSV: manifest.py."""
+"""What lists and folders say of videos: which there are, of which class, in which subset."""
 
+import functools
 import hashlib
 import os
 import pathlib
-import re
 import unicodedata
+from collections.abc import Iterable
 from dataclasses import dataclass
 
+from .disk import Disk
+
 SUBSETS = ("train", "test")
-VIDEO_SUFFIXES = (".avi", ".mp4", ".m4v", ".mov", ".mkv", ".webm", ".mpg", ".mpeg", ".wmv", ".flv")
-VIDEO_SUFFIXES += (".3gp", ".ts", ".mts", ".ogv", ".gif")
-"""Endings of the files that a folder of videos is searched for, in lower case."""
-TEST_FOLDERS = ("test", "val", "valid", "validation")  # beside train/; the first that is there
 TEST_SHARE = 0.2  # of each class, where nothing says which videos are for testing
-SHOWN = 5  # how many of many errors a message lists
+SHOWN = 5  # of all that is wrong; the rest is counted
+
+
+class ListsAbsent(ValueError):
+    """The lists of one split are not there."""
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where a data set lies on this machine; each field is also a flag of that name."""
+
+    videos: str = ""
+    splits: str = ""
+    manifest: str = ""
+
+    @classmethod
+    def of(cls, config) -> "Places":
+        """Those that a TrainConfig, or what else has such fields, names."""
+        return cls(config.videos, config.splits, config.manifest)
+
+    @property
+    def root(self) -> pathlib.Path:
+        """The folder of the videos.
+
+        Raises:
+            ValueError: no such folder.
+        """
+        return folder(self.videos, "--videos")
+
+    @functools.cached_property
+    def disk(self) -> Disk:
+        """The video files below the folder of the videos, looked through once."""
+        return Disk(self.root)
+
+
+@dataclass(frozen=True)
+class Entries:
+    """What lists say of one subset, whether the files are there or not.
+
+    names: of the videos, each once, the same wherever they lie.
+    label_sets: their labels, indices into `classes`; one each unless the data set has several.
+    paths: where they are; "" for those that are not there.
+    source: the list that says so, for messages.
+    repeated: names that come more than once in the list.
+    """
+
+    classes: tuple[str, ...]
+    names: tuple[str, ...]
+    label_sets: tuple[tuple[int, ...], ...]
+    paths: tuple[str, ...]
+    source: str
+    repeated: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -34,85 +84,10 @@ class Listing:
     missing: tuple[str, ...] = ()
 
 
-def list_folder(videos: str, subset: str) -> Listing:
-    """A folder of class folders: `videos/<class>/*`, in any depth below the class.
-
-    Where `videos/train/<class>/` and `videos/test/<class>/` (or another of TEST_FOLDERS) exist,
-    they are the subsets. Otherwise a fifth of each class is for testing, chosen by a hash of the
-    file's name: the same on every machine, and little changed when files are added.
-
-    Raises:
-        ValueError: no such folder, no class, a class without videos, a test class unknown to
-            train, one of train/ and test/ without the other.
-    """
-    root = _folder(videos, "--videos")
-    train = _first_folder(root / "train")
-    test = _first_folder(*(root / name for name in TEST_FOLDERS))
-    if (train is None) != (test is None):
-        raise ValueError(
-            f"{root}: there is {(train or test).name}/, but not "
-            f"{'train' if test else ', '.join(TEST_FOLDERS[:-1]) + ' or ' + TEST_FOLDERS[-1]}/. "
-            "Expected both, with a folder for each class in them, or class folders alone; a class "
-            "of such a name needs --dataset=csv."
-        )
-    if train and test:
-        classes, files = _class_files(train)
-        if subset == "test":
-            classes, files = _test_files(test, classes)
-    else:
-        classes, files = _class_files(root)
-        names = {c: [str(path.relative_to(root).as_posix()) for path in files[c]] for c in classes}
-        files = {
-            c: [root / name for name in by_hash(names[c], subset, str(root / c))] for c in classes
-        }
-    members = [(path, name) for name in classes for path in files.get(name, ())]
-    return listing(classes, members, root)
-
-
-def list_ucf101(videos: str, splits: str, split: int, subset: str) -> Listing:
-    """UCF101 with its official lists: classInd.txt, trainlist0N.txt, testlist0N.txt in `splits`.
-
-    Videos lie at `videos/<Class>/<file>`, as the lists say, or at `videos/<file>`. Without
-    `splits` the folder ucfTrainTestlist inside or beside `videos` is used.
-
-    Raises:
-        ValueError: absent folders or lists, lines that are not as they should be, and files that
-            the list names and the disk lacks, with their number.
-    """
-    root = _folder(videos, "--videos")
-    places = [pathlib.Path(splits)] if splits else []
-    places += [] if splits else [root / "ucfTrainTestlist", root.parent / "ucfTrainTestlist"]
-    folder = _first_folder(*places)
-    if folder is None:
-        raise ValueError(
-            f"--splits={splits!r}: no such folder; expected UCF101's lists (ucfTrainTestlist)."
-        )
-    classes = _class_names(folder / "classInd.txt")
-    members = []
-    for line, text in _lines(folder / f"{subset}list{split:02d}.txt"):
-        match = re.fullmatch(r"((\w+)/([^/]+?))(?:\s+(\d+))?", text)
-        name = match and match[2]
-        right = name in classes and (not match[4] or int(match[4]) == classes.index(name) + 1)
-        if not right:  # labels count from one, and only lists for training have them
-            raise ValueError(
-                f"{folder}/{subset}list{split:02d}.txt, line {line}: {text!r} is not "
-                "'Class/video.avi' or 'Class/video.avi label' with the label of classInd.txt."
-            )
-        path = root / match[1]
-        members.append((path if path.exists() else root / match[3], path, name))
-    missing = [str(path) for found, path, _ in members if not found.exists()]
-    if missing:
-        raise ValueError(
-            f"{folder.name}/{subset}list{split:02d}.txt names {len(members)} videos, of which "
-            f"{first(missing, 'are not there')} Put them there or correct --videos."
-        )
-    return listing(classes, [(found, name) for found, _, name in members], root)
-
-
-def listing(
-    classes: tuple[str, ...], members: list[tuple[pathlib.Path, str]], root: pathlib.Path
-) -> Listing:
-    """A Listing of (path, class name) pairs; videos are named from `root` on.
+def entries(
+    classes: tuple[str, ...], rows: Iterable[tuple[str, tuple[str, ...], str]], source
+) -> Entries:
+    """Entries of rows (name, class names, path or ""), those of one name as one.
 
     Raises:
         ValueError: class names that would not survive in classes.txt, which has one a line.
@@ -121,16 +96,46 @@ def listing(
     if wrong:
         raise ValueError(f"Class names: {first(wrong, 'are not as expected')} Rename them.")
     place = {name: label for label, name in enumerate(classes)}
-    return Listing(
+    labels, paths, repeated = {}, {}, {}
+    for name, class_names, path in rows:
+        found = tuple(place[class_name] for class_name in class_names)
+        if name in labels:
+            repeated[name] = None
+            found = (*labels[name], *(label for label in found if label not in labels[name]))
+        labels[name], paths[name] = found, path
+    return Entries(
         classes,
-        tuple(str(path) for path, _ in members),
-        tuple(place[name] for _, name in members),
-        tuple(_name(path, root) for path, _ in members),
+        tuple(labels),
+        tuple(labels.values()),
+        tuple(paths.values()),
+        str(source),
+        tuple(repeated),
     )
 
 
-def _name(path: pathlib.Path, root: pathlib.Path) -> str:
-    return (path.relative_to(root) if path.is_relative_to(root) else path).as_posix()
+def present(listed: Entries, may_miss: bool = False, multi_label: bool = False) -> Listing:
+    """Those of `listed` that are there.
+
+    Raises:
+        ValueError: videos that are not there, with their number; with `may_miss` only if none is.
+    """
+    missing = tuple(n for n, path in zip(listed.names, listed.paths, strict=True) if not path)
+    if missing and (not may_miss or len(missing) == len(listed.names)):
+        raise ValueError(
+            f"{listed.source} names {len(listed.names)} videos, of which "
+            f"{first(missing, 'are not there')} Put them there or correct --videos."
+        )
+    rows = zip(listed.names, listed.label_sets, listed.paths, strict=True)
+    there = [row for row in rows if row[2]]
+    label_sets = tuple(labels for _, labels, _ in there)
+    return Listing(
+        listed.classes,
+        tuple(path for _, _, path in there),
+        tuple(labels[0] for labels in label_sets),
+        tuple(name for name, _, _ in there),
+        label_sets if multi_label else (),
+        missing,
+    )
 
 
 def class_name_error(name: str) -> str:
@@ -157,65 +162,55 @@ def by_hash(names: list[str], subset: str, what: str) -> list[str]:
     return sorted(ordered[:num_test] if subset == "test" else ordered[num_test:])
 
 
-def first(items: list[str], what: str) -> str:
+def first(items: tuple[str, ...] | list[str], what: str) -> str:
     """'7 wrong lines: a; b; and 5 more.'"""
     more = f"; and {len(items) - SHOWN} more" if len(items) > SHOWN else ""
     return f"{len(items)} {what}: {'; '.join(items[:SHOWN])}{more}."
 
 
-def _folder(path: str, flag: str) -> pathlib.Path:
+def folder(path: str, flag: str) -> pathlib.Path:
+    """`path` as the folder that a flag names.
+
+    Raises:
+        ValueError: no such folder.
+    """
     if not path or not pathlib.Path(path).is_dir():
         raise ValueError(f"{flag}={path!r}: no such folder; name the folder of the videos.")
     return pathlib.Path(path)
 
 
-def _first_folder(*paths: pathlib.Path) -> pathlib.Path | None:
-    return next((path for path in paths if path.is_dir()), None)
+def lists_folder(places: Places, known_as: tuple[str, ...], what: str) -> pathlib.Path:
+    """The folder of the lists: --splits, or one of these names inside or beside the videos.
+
+    Raises:
+        ValueError: there is none; `what` says whose lists were expected.
+    """
+    root = places.root
+    beside = [place / name for place in (root, root.parent) for name in known_as]
+    tried = [pathlib.Path(places.splits)] if places.splits else beside
+    found = next((path for path in tried if path.is_dir()), None)
+    if found is None:
+        raise ValueError(f"--splits={places.splits!r}: no such folder; expected {what}.")
+    return found
 
 
-def _class_files(root: pathlib.Path) -> tuple[tuple[str, ...], dict[str, list[pathlib.Path]]]:
-    """The class folders' names, sorted, and the videos in each, sorted."""
-    folders = [p for p in root.iterdir() if p.is_dir() and not p.name.startswith(".")]
-    files = {
-        folder.name: sorted(
-            path
-            for path in folder.rglob("*")
-            if path.suffix.lower() in VIDEO_SUFFIXES and not path.name.startswith(".")
-        )
-        for folder in sorted(folders)
-    }
-    empty = [name for name, members in files.items() if not members]
-    if not files or empty:
-        what = f"{first(empty, 'folders without a video')}" if empty else "no folder in it."
-        raise ValueError(
-            f"{root}: {what} Expected a folder for each class, with videos "
-            f"({', '.join(VIDEO_SUFFIXES)}) in it."
-        )
-    return tuple(files), files
+def read_lines(path: pathlib.Path, what: str) -> list[tuple[int, str]]:
+    """Numbered lines without blank ones and line ends, which may be CRLF.
 
-
-def _test_files(root: pathlib.Path, classes: tuple[str, ...]):
-    names, files = _class_files(root)
-    unknown = sorted(set(names) - set(classes))
-    if unknown:
-        raise ValueError(f"{root}: {first(unknown, 'classes that train/ does not have')}")
-    return classes, files
-
-
-def _lines(path: pathlib.Path) -> list[tuple[int, str]]:
-    """Numbered lines without blanks and line ends, which may be CRLF."""
+    Raises:
+        ListsAbsent: no such file.
+        ValueError: not UTF-8.
+    """
     if not path.is_file():
-        raise ValueError(f"{path}: no such file; expected one of UCF101's official lists.")
-    lines = enumerate(path.read_text("utf-8").splitlines(), start=1)
-    return [(number, line.strip()) for number, line in lines if line.strip()]
+        raise ListsAbsent(f"{path}: no such file; expected one of {what}.")
+    try:
+        text = path.read_text("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path}: expected text in UTF-8: {error}.") from None
+    lines = ((number, line.strip()) for number, line in enumerate(text.split("\n"), start=1))
+    return [(number, line) for number, line in lines if line]
 
 
-def _class_names(path: pathlib.Path) -> tuple[str, ...]:
-    """The classes of classInd.txt: '1 ApplyEyeMakeup' and so on, numbered from one."""
-    names = []
-    for line, text in _lines(path):
-        number, _, name = text.partition(" ")
-        if number != str(len(names) + 1) or not name:
-            raise ValueError(f"{path}, line {line}: {text!r}; expected '{len(names) + 1} Class'.")
-        names.append(name)
-    return tuple(names)
+def below(path: pathlib.Path, root: pathlib.Path) -> str:
+    """`path` from `root` on, where it lies there."""
+    return (path.relative_to(root) if path.is_relative_to(root) else path).as_posix()

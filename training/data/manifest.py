@@ -3,13 +3,13 @@
 import csv
 import pathlib
 
-from .listings import SUBSETS, Listing, by_hash, class_name_error, first, listing
+from .listings import SUBSETS, Entries, Places, below, by_hash, class_name_error, entries, first
 
 COLUMNS = ("path", "label", "subset")
 
 
-def list_csv(manifest: str, subset: str) -> Listing:
-    """A CSV file with a header: columns path, label and, if wanted, subset (train or test).
+def list_csv(places: Places, split: int, subset: str) -> Entries:
+    """The CSV file `places.manifest`: columns path, label and, if wanted, subset (train or test).
 
     Relative paths start at the CSV file's folder; labels are class names. Spaces around values do
     not count. Without the column `subset` a fifth of each class is for testing, as in
@@ -19,7 +19,7 @@ def list_csv(manifest: str, subset: str) -> Listing:
         ValueError: an absent file or column, or lines that are wrong, with their numbers; a file
             on two lines is wrong whichever names it goes by.
     """
-    path = pathlib.Path(manifest)
+    manifest, path = places.manifest, pathlib.Path(places.manifest)
     if not manifest or not path.is_file():
         raise ValueError(f"--manifest={manifest!r}: no such file; expected a CSV with path,label.")
     try:
@@ -38,7 +38,7 @@ def list_csv(manifest: str, subset: str) -> Listing:
     wrong = wrong or _repeated(rows, path.parent)
     if wrong:
         raise ValueError(f"{path}: {first(wrong, 'wrong lines')}")
-    return _listing([row for _, row in rows], path, subset, "subset" in columns)
+    return _entries([row for _, row in rows], path, subset, "subset" in columns)
 
 
 def _stripped(row: dict) -> dict:
@@ -69,7 +69,7 @@ def _repeated(rows: list[tuple[int, dict]], folder: pathlib.Path) -> list[str]:
     return wrong
 
 
-def _listing(rows: list[dict], path: pathlib.Path, subset: str, says_subset: bool) -> Listing:
+def _entries(rows: list[dict], path: pathlib.Path, subset: str, says_subset: bool) -> Entries:
     labels = {row["label"] for row in rows}
     numbers = all(label.isdecimal() for label in labels)
     classes = tuple(sorted(labels, key=_number if numbers else None))  # 2 before 10
@@ -83,8 +83,10 @@ def _listing(rows: list[dict], path: pathlib.Path, subset: str, says_subset: boo
                 [row["path"] for row in rows if row["label"] == label], subset, f"{path}: {label}"
             )
         ]
-    members = [(path.parent / name, label) for name, label in chosen]
-    return listing(classes, members, path.parent)
+    files = [(path.parent / name, label) for name, label in chosen]
+    return entries(
+        classes, [(below(file, path.parent), (label,), str(file)) for file, label in files], path
+    )
 
 
 def _number(label: str) -> tuple[int, str]:

@@ -1,0 +1,99 @@
+"""Every video of a data set once, with the splits and subsets it is in: what is prepared once."""
+
+from dataclasses import dataclass
+
+from .catalog import get_dataset
+from .listings import SUBSETS, ListsAbsent, Places, first, present
+
+
+@dataclass(frozen=True)
+class Catalogued:
+    """Every video of a data set that is there, once: video i is `names[i]` in `paths[i]`.
+
+    label_sets: labels of each, indices into `classes`; one each unless the data set has several.
+    membership: for each the subset, "train" or "test", that it is in, by split. Videos may share
+        one dict: do not change them.
+    missing: names of videos that are listed, but not there, where the data set allows it.
+    """
+
+    name: str
+    classes: tuple[str, ...]
+    names: tuple[str, ...]
+    paths: tuple[str, ...]
+    label_sets: tuple[tuple[int, ...], ...]
+    membership: tuple[dict[int, str], ...]
+    missing: tuple[str, ...] = ()
+
+
+def listed(name: str, places: Places) -> Catalogued:
+    """All videos of all splits and subsets of the data set `name`; splits without lists left out.
+
+    Raises:
+        ValueError: what `load_dataset` raises of lists and absent files; a video that is in both
+            subsets of a split, or has other labels in another list; a data set without files.
+    """
+    row = get_dataset(name)
+    if row.lister is None:
+        raise ValueError(f"{name}: its videos are rendered; there are no files to list.")
+    classes, paths, label_sets, member, missing = None, {}, {}, {}, {}
+    for split, subset, found in every_list(name, places):
+        there, place = present(found, row.may_miss), (split, subset)
+        if classes not in (None, there.classes):
+            raise ValueError(f"{found.source}: has other classes than the lists before.")
+        classes = there.classes
+        missing.update(dict.fromkeys(there.missing))
+        rows = zip(found.names, found.label_sets, found.paths, strict=True)
+        for video, labels, path in rows:
+            if not path:
+                continue
+            if label_sets.setdefault(video, labels) != labels:
+                raise ValueError(f"{found.source}: {video} has other labels than in another list.")
+            paths[video] = path
+            member.setdefault(video, []).append(place)
+    _check_subsets(name, member)
+    return Catalogued(
+        name,
+        classes,
+        tuple(paths),
+        tuple(paths.values()),
+        tuple(label_sets.values()),
+        _shared(member),
+        tuple(missing),
+    )
+
+
+def every_list(name: str, places: Places):
+    """(split, subset, Entries) of all lists of a data set; splits without any are left out.
+
+    Raises:
+        ValueError: as the data set's lister; no split has lists; a split has one of two.
+    """
+    row, absent = get_dataset(name), []
+    for split in row.splits:
+        found = {}
+        for subset in SUBSETS:
+            try:
+                found[subset] = row.lister(places, split, subset)
+            except ListsAbsent as error:
+                absent.append(error)
+        if len(found) == 1:
+            raise absent[-1]
+        yield from ((split, subset, listed) for subset, listed in found.items())
+    if len(absent) == len(row.splits) * len(SUBSETS):
+        raise absent[0]
+
+
+def _check_subsets(name: str, member: dict[str, list[tuple[int, str]]]) -> None:
+    both = [video for video, places in member.items() if len(dict(places)) < len(places)]
+    if both:
+        raise ValueError(
+            f"{name}: {first(both, 'videos are for train and for test of one split')} "
+            "Take them out of one of its lists."
+        )
+
+
+def _shared(member: dict[str, list[tuple[int, str]]]) -> tuple[dict[int, str], ...]:
+    """{split: subset} of each video, one dict for all videos that are alike."""
+    alike = {}
+    rows = map(tuple, member.values())
+    return tuple(alike.setdefault(row, dict(row)) for row in rows)

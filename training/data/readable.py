@@ -1,0 +1,50 @@
+"""Which of many video files cannot be read."""
+
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
+
+from absl import logging
+
+from .disk import PROGRESS_S
+from .video import VideoError, probe
+
+BATCH = 4096  # files handed to the threads at once: for all of Kinetics it would be gigabytes
+
+
+def unreadable(
+    paths: Sequence[str], num_threads: int, done: Callable[[], None] | None = None
+) -> list[tuple[str, str]]:
+    """(path, reason) of each file that cannot be read, in the order of `paths`.
+
+    Args:
+        paths: the files.
+        num_threads: how many are opened at once.
+        done: called after each file; None logs how far the check has come now and then.
+    """
+    bad, began_s = [], time.monotonic()
+    said_s, count = began_s, 0
+    rest = iter(paths)
+    with ThreadPoolExecutor(num_threads) as pool:
+        while batch := list(islice(rest, BATCH)):
+            for path, reason in zip(batch, pool.map(_reason, batch), strict=True):
+                count += 1
+                if reason:
+                    bad.append((path, reason))
+                if done:
+                    done()
+                elif time.monotonic() - said_s > PROGRESS_S:
+                    said_s = time.monotonic()
+                    left_s = (said_s - began_s) / count * (len(paths) - count)
+                    told = count, len(paths), left_s
+                    logging.info("Checked %d of %d videos, about %.0f s left.", *told)
+    return bad
+
+
+def _reason(path: str) -> str:
+    try:
+        probe(path)
+    except VideoError as error:
+        return error.reason
+    return ""
