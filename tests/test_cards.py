@@ -46,6 +46,7 @@ def test_description_says_all_that_is_known(row, tmp_path):
     known = [row.clip_top1, row.video_top1, row.video_top5]
     scores = [f"{percent(value)} %" for value in known if value is not None]
     assert re.findall(r"[\d.]+ %", said["accuracy"]) == scores
+    assert said["accuracy"].count("unknown") == known.count(None)
     assert said["note"] == row.note if row.note else "note" not in said
     assert str(tmp_path / "downloads" / row.file_name) in said["downloaded"]
     assert f"zoo.{row.variant}" in said["use"] and row.tag in said["use"]

@@ -1,12 +1,13 @@
 """Keras' files that are damaged say so, by name, with what to do."""
 
+import json
 import random
 
 import pytest
 
-from r21d_keras import VideoResNet
+from r21d_keras import VideoResNet, zoo
 from r21d_keras.zoo.errors import CheckpointError
-from r21d_keras.zoo.weights_h5 import load_h5, read_contents
+from r21d_keras.zoo.weights_h5 import card_path, load_h5, read_contents
 
 
 @pytest.fixture(scope="module")
@@ -47,3 +48,27 @@ def test_damaged_structure(model, saved, path):
             load_h5(model, path)
         except CheckpointError as error:
             assert str(path) in str(error)
+
+
+@pytest.mark.parametrize(
+    "card",
+    [
+        {"input_shape": None},
+        {"input_shape": [16, 112, 112]},
+        {"input_shape": [16, 112, 112, "3"]},
+        {"input_shape": [0, None, None, 3]},
+        {"convention": "caffe"},
+        {"convention": ["paper"]},
+        {"convention_known": "yes"},
+        {"variant": None},
+        {"source": 3},
+        {"source_sha256": None},
+    ],
+    ids=str,
+)
+def test_cards_that_say_something_else(model, path, card):
+    model.save_weights(path)
+    card_path(path).write_text(json.dumps(card), "utf-8")
+    (name,) = card
+    with pytest.raises(CheckpointError, match=f"net.json: {name} is .*; expected .* delete it"):
+        zoo.f_r2d_10(weights=path)

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import h5py
 import numpy as np
 
+from r21d_keras.variants import CONVENTIONS
+
 from .errors import CheckpointError
 
 # What h5py raises of a damaged file, by where it is damaged.
@@ -15,6 +17,19 @@ _DAMAGED = (OSError, RuntimeError, KeyError, TypeError, UnicodeDecodeError)
 
 SUFFIX = ".weights.h5"
 """How Keras wants the names of such files to end."""
+
+# What the values of a card are that are read from it: how to tell, and in words.
+_CARD = {
+    "variant": (lambda value: isinstance(value, str), "a name of `list_variants()`"),
+    "convention": (lambda value: value in list(CONVENTIONS), " or ".join(map(repr, CONVENTIONS))),
+    "convention_known": (lambda value: isinstance(value, bool), "true or false"),
+    "input_shape": (
+        lambda value: isinstance(value, list) and len(value) == 4 and all(map(_is_size, value)),
+        "[frames, height, width, channels], each a whole number from 1 on or null",
+    ),
+    "source": (lambda value: isinstance(value, str), "a file name"),
+    "source_sha256": (lambda value: isinstance(value, str), "hexadecimal digits"),
+}
 
 OF_TRAINING = ("optimizer", "metrics")  # groups of a compiled model's file; metrics: Keras 2 alone
 
@@ -40,7 +55,7 @@ def read_card(path: str | os.PathLike) -> dict:
     """The card beside a .weights.h5 file; empty where there is none.
 
     Raises:
-        CheckpointError: the card is no JSON object.
+        CheckpointError: the card is no JSON object, or what it says is not of the expected kind.
     """
     card = card_path(path)
     if not card.is_file():
@@ -51,7 +66,17 @@ def read_card(path: str | os.PathLike) -> dict:
         raise CheckpointError(f"{card}: expected the card of {path} as JSON: {error}") from None
     if not isinstance(found, dict):
         raise CheckpointError(f"{card}: expected a JSON object; got {type(found).__name__}.")
+    for name, (fits, expected) in _CARD.items():
+        if name in found and not fits(found[name]):
+            raise CheckpointError(
+                f"{card}: {name} is {json.dumps(found[name])}; expected {expected}. Correct the "
+                "card, or delete it: weights load without one."
+            )
     return found
+
+
+def _is_size(value) -> bool:
+    return value is None or (type(value) is int and value > 0)
 
 
 def read_contents(path: str | os.PathLike) -> Contents:
