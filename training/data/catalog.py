@@ -4,13 +4,12 @@ import functools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from . import hmdb51, ucf101
 from .folder import list_folder
-from .hmdb51 import list_hmdb51
 from .kinetics import list_kinetics
 from .listings import Entries, Places
 from .manifest import list_csv
 from .sports1m import list_sports1m
-from .ucf101 import list_ucf101
 
 Lister = Callable[[Places, int, str], Entries]
 """From places, split and subset to what the lists say of it."""
@@ -29,6 +28,8 @@ class Dataset:
     licence: as its authors state it. url: where to get it. cite: whom to cite.
     layout: how it lies on disk. places: the flags that say where.
     lister: reads its lists; None where the videos are rendered.
+    class_in_name: the class that a file's name tells, where the data set has such names.
+    unused: files that its lists name for no split.
     """
 
     name: str
@@ -45,9 +46,12 @@ class Dataset:
     layout: str
     places: tuple[str, ...] = ("videos",)
     lister: Lister | None
+    class_in_name: Callable[[str, tuple[str, ...]], str | None] | None = None
+    unused: Callable[[Places], set[str]] | None = None
 
 
 _UNSTATED = "unknown: its authors state none; the videos are those of YouTube's users"
+# https://deepmind.com/research/open-source/kinetics, as it was until 2022.
 _KINETICS_LICENCE = (
     "lists: CC BY 4.0, by Google; the videos are those of YouTube's users, under YouTube's terms"
 )
@@ -102,7 +106,8 @@ VIDEOS/<Class>/v_<Class>_g<group>_c<clip>.avi   (or all in VIDEOS)
 SPLITS/classInd.txt, trainlist01.txt, testlist01.txt and so on   (default SPLITS:
     ucfTrainTestlist/ inside or beside VIDEOS)""",
         places=("videos", "splits"),
-        lister=list_ucf101,
+        lister=ucf101.list_ucf101,
+        class_in_name=ucf101.class_in_name,
     ),
     Dataset(
         name="hmdb51",
@@ -119,7 +124,9 @@ VIDEOS/<class>/<film>_<class>_..._<number>.avi   (or all in VIDEOS)
 SPLITS/<class>_test_split1.txt and so on: 'file code', 1 train, 2 test, 0 unused   (default
     SPLITS: testTrainMulti_7030_splits/ inside or beside VIDEOS)""",
         places=("videos", "splits"),
-        lister=list_hmdb51,
+        lister=hmdb51.list_hmdb51,
+        class_in_name=hmdb51.class_in_name,
+        unused=hmdb51.unused,
     ),
     # Counts of Kinetics-400: CVDF's lists, as its arrange_by_classes.py counts them. Of the others
     # those of the papers differ from the lists that are offered now.

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from .catalog import get_dataset
-from .listings import SUBSETS, ListsAbsent, Places, first, present
+from .listings import SUBSETS, Entries, ListsAbsent, Places, first, present
 
 
 @dataclass(frozen=True)
@@ -35,9 +35,12 @@ def listed(name: str, places: Places) -> Catalogued:
     row = get_dataset(name)
     if row.lister is None:
         raise ValueError(f"{name}: its videos are rendered; there are no files to list.")
+    lists, errors = read_lists(name, places)
+    if errors:
+        raise errors[0]
     classes, paths, label_sets, member, missing = None, {}, {}, {}, {}
-    for split, subset, found in every_list(name, places):
-        there, place = present(found, row.may_miss), (split, subset)
+    for place, found in lists.items():
+        there = present(found, row.may_miss)
         if classes not in (None, there.classes):
             raise ValueError(f"{found.source}: has other classes than the lists before.")
         classes = there.classes
@@ -62,25 +65,25 @@ def listed(name: str, places: Places) -> Catalogued:
     )
 
 
-def every_list(name: str, places: Places):
-    """(split, subset, Entries) of all lists of a data set; splits without any are left out.
+def read_lists(
+    name: str, places: Places
+) -> tuple[dict[tuple[int, str], Entries], list[ValueError]]:
+    """What the lists of each (split, subset) say, and what is wrong with the others.
 
-    Raises:
-        ValueError: as the data set's lister; no split has lists; a split has one of two.
+    A split of which neither list is there counts as wrong only where no split has lists.
     """
-    row, absent = get_dataset(name), []
+    row, found, errors, absent = get_dataset(name), {}, {}, {}
     for split in row.splits:
-        found = {}
         for subset in SUBSETS:
             try:
-                found[subset] = row.lister(places, split, subset)
+                found[split, subset] = row.lister(places, split, subset)
             except ListsAbsent as error:
-                absent.append(error)
-        if len(found) == 1:
-            raise absent[-1]
-        yield from ((split, subset, listed) for subset, listed in found.items())
-    if len(absent) == len(row.splits) * len(SUBSETS):
-        raise absent[0]
+                absent[split, subset] = error
+            except ValueError as error:
+                errors.setdefault(str(error), error)  # one message once: the folder may be absent
+    begun = {split for split in row.splits for s in SUBSETS if (split, s) not in absent}
+    halves = [error for (split, _), error in absent.items() if split in begun or not begun]
+    return found, [*errors.values(), *(halves if begun else halves[:1])]
 
 
 def _check_subsets(name: str, member: dict[str, list[tuple[int, str]]]) -> None:

@@ -1,0 +1,207 @@
+"""Whether a data set is what its lists say, found out before anything is prepared or trained."""
+
+import contextlib
+import hashlib
+import os
+import pathlib
+import sys
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+from tqdm import tqdm
+
+from r21d_keras.zoo.durable import partial_name, put
+
+from .catalog import Dataset, get_dataset
+from .catalogued import read_lists
+from .disk import PROGRESS_S, stem
+from .findings import Findings
+from .kinetics import key
+from .listings import Entries, Places
+from .readable import unreadable
+
+
+@dataclass
+class _Video:
+    """A listed video: its classes, file ("" if absent), and the (split, subset) it is in."""
+
+    classes: set[str]
+    path: str
+    where: list[tuple[int, str]] = field(default_factory=list)
+
+
+def run_check(name: str, places: Places, report: str = "", num_readers: int = 0) -> bool:
+    """Checks a data set, prints what was found, writes it as JSON to `report`.
+
+    Returns:
+        Whether nothing is wrong.
+
+    Raises:
+        ValueError: a data set without files, or a report that cannot be written, found at once.
+    """
+    path = pathlib.Path(report) if report else None
+    if path and (path.is_dir() or not path.absolute().parent.is_dir()):
+        raise ValueError(f"--report={report!r}: expected a file to write, in a folder that exists.")
+    findings = check(name, places, num_readers)
+    print(findings.text())
+    if path:
+        unfinished = partial_name(path)
+        try:
+            unfinished.write_text(findings.json(), encoding="utf-8")
+            put(unfinished, path)
+        finally:
+            unfinished.unlink(missing_ok=True)
+        print(f"report: {path}")
+    return findings.right
+
+
+def check(name: str, places: Places, num_readers: int = 0) -> Findings:
+    """Reads all lists of the data set `name`, looks for every video, opens every file.
+
+    Args:
+        name: of DATASETS.
+        places: where it lies.
+        num_readers: files opened at once; 0: one a CPU core.
+
+    Raises:
+        ValueError: a data set without files.
+    """
+    row = get_dataset(name)
+    if row.lister is None:
+        raise ValueError(f"{name}: its videos are rendered; there are no files to check.")
+    findings = Findings(row, {p: getattr(places, p) for p in row.places})
+    lists, errors = read_lists(name, places)
+    for error in errors:
+        findings.add("lists", str(error))
+    videos = _videos(lists, findings)
+    if lists and "splits" in row.places:
+        _find_files(row, places, videos, findings)
+    num_readers = num_readers or os.cpu_count() or 1
+    bad = _open_files(videos, num_readers, findings)
+    _compare_bytes(videos, num_readers, findings)
+    _find_empty(lists, bad, findings)
+    return findings
+
+
+def _videos(lists: dict[tuple[int, str], Entries], findings: Findings) -> dict[str, _Video]:
+    """All listed videos by name."""
+    videos = {}
+    for place, entries in lists.items():
+        findings.classes, findings.counts[place] = entries.classes, len(entries.names)
+        for name in entries.repeated:
+            findings.add("repeated", name, entries.source)
+        rows = zip(entries.names, entries.label_sets, entries.paths, strict=True)
+        for name, labels, path in rows:
+            classes = {entries.classes[label] for label in labels}
+            video = videos.setdefault(name, _Video(classes, path))
+            video.where.append(place)
+            if video.classes != classes:
+                findings.add("mislabelled", name, f"{entries.source} gives it other labels")
+    for name, video in videos.items():
+        if both := _leaks(video.where):
+            findings.add("leaked", name, f"in both lists of split {both}")
+    findings.num_videos = len(videos)
+    return videos
+
+
+def _leaks(where: list[tuple[int, str]]) -> str:
+    """The splits of which all subsets are in `where`."""
+    splits = {split for split, subset in where if subset == "train"}
+    both = sorted(splits & {split for split, subset in where if subset == "test"})
+    return ", ".join(map(str, both))
+
+
+def _find_files(row: Dataset, places: Places, videos: dict[str, _Video], findings: Findings):
+    """Compares lists and folders: what is missing, in another class's folder, or in no list."""
+    disk = places.disk
+    class_of = {key(name): name for name in findings.classes}
+    named = {stem(path) for path in row.unused(places)} if row.unused else set()
+    for name, video in videos.items():
+        named.add(stem(name))
+        found = [video.path] if video.path else disk.by_stem.get(stem(name), [])
+        wrong = [_strange_class(path, places, class_of, video.classes) for path in found]
+        if found and all(wrong):
+            says = f"the lists say {', '.join(sorted(video.classes))}"
+            findings.add("mislabelled", name, f"lies in a folder of {wrong[0]}; {says}")
+        elif not video.path:
+            findings.add("missing", name, f"lies in {found[0]} instead" if found else "")
+        told = row.class_in_name and row.class_in_name(stem(name), findings.classes)
+        if told and told not in video.classes:
+            findings.add("mislabelled", name, f"its name says {told}")
+    for path in disk.files:
+        if stem(path) not in named:
+            findings.add("extra", path)
+
+
+def _strange_class(path: str, places: Places, class_of: dict[str, str], own: set[str]) -> str:
+    """The class in whose folder a file lies, if that is none of its own."""
+    inside = os.path.relpath(path, places.root) if os.path.isabs(path) else path
+    folders = [class_of.get(key(part)) for part in pathlib.PurePath(inside).parts[:-1]]
+    found = [name for name in folders if name]
+    return found[-1] if found and not own & set(found) else ""
+
+
+def _open_files(videos: dict[str, _Video], num_readers: int, findings: Findings) -> set[str]:
+    """Opens every file; returns those that cannot be read."""
+    names = {video.path: name for name, video in videos.items() if video.path}
+    findings.num_there = sum(bool(video.path) for video in videos.values())
+    with _progress("opening videos", len(names)) as step:
+        bad = unreadable(tuple(names), num_readers, step)
+    for path, reason in bad:
+        kind = "truncated" if reason.startswith("is truncated") else "unreadable"
+        findings.add(kind, names[path], reason)
+    return {path for path, _ in bad}
+
+
+def _compare_bytes(videos: dict[str, _Video], num_readers: int, findings: Findings) -> None:
+    """Finds videos of the same bytes; only those of the same size are read."""
+    sizes = {}
+    for name, video in videos.items():
+        if video.path:
+            sizes.setdefault(os.path.getsize(video.path), []).append(name)
+    alike = [name for names in sizes.values() if len(names) > 1 for name in names]
+    groups = {}
+    with _progress("comparing bytes", len(alike)) as step, ThreadPoolExecutor(num_readers) as pool:
+        paths = [videos[name].path for name in alike]
+        for name, digest in zip(alike, pool.map(_digest, paths), strict=True):
+            groups.setdefault(digest, []).append(name)
+            step()
+    for names in groups.values():
+        where = list(videos[names[0]].where)
+        for name in names[1:]:
+            where += videos[name].where
+            splits = _leaks(where)
+            what = f"the bytes of {names[0]}" + (f"; split {splits}" if splits else "")
+            findings.add("leaked" if splits else "doubled", name, what)
+
+
+def _digest(path: str) -> bytes:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").digest()
+
+
+def _find_empty(lists: dict[tuple[int, str], Entries], bad: set[str], findings: Findings) -> None:
+    """Finds classes without a video to train on that is there and can be read."""
+    for (split, subset), entries in lists.items():
+        if subset == "train":
+            rows = zip(entries.label_sets, entries.paths, strict=True)
+            seen = {label for labels, path in rows if path and path not in bad for label in labels}
+            for label, name in enumerate(entries.classes):
+                if label not in seen:
+                    findings.add("empty", name, f"split {split}")
+
+
+@contextlib.contextmanager
+def _progress(what: str, total: int) -> Iterator[Callable[[], None]]:
+    """A function to call after each of `total` things; a bar with the time left on stderr."""
+    terminal = sys.stderr.isatty()
+    with tqdm(
+        total=total,
+        desc=what,
+        unit=" videos",
+        mininterval=0.1 if terminal else PROGRESS_S,
+        delay=0 if terminal else PROGRESS_S,
+        leave=False,
+    ) as bar:
+        yield bar.update
