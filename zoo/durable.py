@@ -10,6 +10,13 @@ def partial_name(path: pathlib.Path) -> pathlib.Path:
     return path.with_name(f".partial.{os.getpid()}.{path.name}")
 
 
+def put_text(path: pathlib.Path, text: str) -> None:
+    """Writes UTF-8 to `path`; the old file stays until all of the new one is safe."""
+    partial = partial_name(path)
+    partial.write_text(text, "utf-8")
+    put(partial, path)
+
+
 def put(unfinished: str | os.PathLike, path: str | os.PathLike) -> None:
     """Gives the file `unfinished` the name `path`, in the same folder, once its bytes are safe.
 

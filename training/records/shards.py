@@ -1,37 +1,134 @@
-"""Shards that are written a video at a time, and go on where a killed process left them."""
+"""A shard that is written a video at a time, and goes on where a killed process left it."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+import contextlib
+import hashlib
+import json
+import pathlib
+
+from r21d_keras.zoo.durable import put, put_text
+
+from .plan import Item, Shard
+from .tfrecord import OVERHEAD_BYTES, RecordError, read_record, write_record
 
 
-@dataclass(frozen=True)
-class Item:
-    """A video to prepare.
+class ShardWriter:
+    """One shard of a folder: its videos are added in order, then it is finished.
 
-    name: of the video, the same wherever it lies: "Archery/v_Archery_g01_c01.avi".
-    path: of its file.
-    labels: all of its classes, as numbers.
-    label_names: their names.
-    splits: in which subset it is, "train" or "test", for each official split it belongs to.
+    Until then it lies under a hidden name, which readers do not look for, beside a journal: a line
+    of JSON for each video. What a killed process has left half-written is cut off by the next.
     """
 
-    name: str
-    path: str
-    labels: tuple[int, ...]
-    label_names: tuple[str, ...]
-    splits: Mapping[int, str] = field(default_factory=dict)
+    def __init__(self, folder: pathlib.Path, shard: Shard):
+        self.shard = shard
+        self.path = folder / shard.name
+        self._part = folder / f".{shard.name}.part"
+        self._journal = folder / self.journal_name(shard)
+        self._part_file = self._journal_file = None
+        self.entries, self.sums = _read_journal(self._journal)
+        """What manifest.json will say: of each video so far, and of a finished shard."""
+        if not self.finished:
+            self.path.unlink(missing_ok=True)  # not as its journal has it: the machine stopped
+            self.entries = self.entries[: _whole(self._part, self.entries)]
+
+    @staticmethod
+    def journal_name(shard: Shard) -> str:
+        """Name of its journal in the folder."""
+        return f".{shard.name}.jsonl"
+
+    @property
+    def finished(self) -> bool:
+        """Whether the shard is under its name, as long as its journal says."""
+        size = self.path.stat().st_size if self.path.is_file() else -1
+        return len(self.entries) == len(self.shard.items) and size == self.sums.get("bytes")
+
+    def add(self, record: bytes, info: dict) -> None:
+        """Appends the next video's record."""
+        self._open()
+        offset = self._part_file.tell()
+        write_record(self._part_file, record)
+        self._part_file.flush()
+        self._note({"offset": offset, "length": len(record), **info})
+
+    def skip(self, reason: str) -> None:
+        """Leaves the next video out."""
+        self._open()
+        self._note({"skipped": reason})
+
+    def finish(self) -> None:
+        """Gives the shard its name, once all that is in it is safe."""
+        self._open()
+        self.close()
+        with open(self._part, "rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        self.sums = {"sha256": digest, "bytes": self._part.stat().st_size}
+        write_journal(self._journal, self.entries, self.sums)
+        put(self._part, self.path)
+
+    def close(self) -> None:
+        """Closes the files; what was added stays for the next process."""
+        for file in (self._part_file, self._journal_file):
+            if file:
+                # On a full disk the buffers cannot be written. What they hold is then no loss: the
+                # error has been raised, and the next process cuts the file where it is whole.
+                with contextlib.suppress(OSError):
+                    file.close()
+        self._part_file = self._journal_file = None
+
+    def forget(self) -> None:
+        """Removes the journal, once manifest.json says all that it does."""
+        self._journal.unlink(missing_ok=True)
+
+    @property
+    def rest(self) -> tuple[Item, ...]:
+        """The videos that are still to be added."""
+        return self.shard.items[len(self.entries) :]
+
+    def _open(self) -> None:
+        if self._part_file:
+            return
+        write_journal(self._journal, self.entries)
+        end = sum(entry["length"] + OVERHEAD_BYTES for entry in self.entries if "length" in entry)
+        self._part_file = open(self._part, "ab")  # noqa: SIM115
+        self._part_file.truncate(end)
+        self._part_file.seek(end)
+        self._journal_file = open(self._journal, "a", encoding="utf-8")  # noqa: SIM115
+
+    def _note(self, entry: dict) -> None:
+        self._journal_file.write(json.dumps(entry) + "\n")
+        self._journal_file.flush()
+        self.entries.append(entry)
 
 
-Encoder = Callable[[Item], tuple[bytes, dict]]
-"""From a video to its record and to what manifest.json says of it.
+def write_journal(path: pathlib.Path, entries: list[dict], sums: dict | None = None) -> None:
+    """Writes a journal: a line for each video, and of a finished shard one with its sums."""
+    lines = [*entries, *([sums] if sums else [])]
+    put_text(path, "".join(json.dumps(line) + "\n" for line in lines))
 
-The record is a SequenceExample as `sequence_example.encode` makes it. The dict holds JSON values;
-reading wants "frames" (in the record), "frame_rate" (Hz), "duration_s" (of the video, as
-`video.probe` has it), "height" and "width" (pixels); more are kept as they are.
 
-An encoder raises VideoError for a file that cannot be read, and nothing else for what a file can
-do. It runs in processes of their own, and so is a function of a module, with its options bound by
-`functools.partial`. It gives the same bytes whenever it is called: a run that was killed and begun
-again has to end with the same shards. It does without TensorFlow, which takes each process seconds
-to import.
-"""
+def _read_journal(path: pathlib.Path) -> tuple[list[dict], dict]:
+    """Entries up to the first that is not whole, and the sums of a finished shard."""
+    entries = []
+    with contextlib.suppress(FileNotFoundError, ValueError):  # ValueError: a line cut short
+        for line in path.read_bytes().splitlines():
+            entry = json.loads(line)
+            if "sha256" in entry:
+                return entries, {key: entry[key] for key in ("bytes", "sha256")}
+            entries.append(entry)
+    return entries, {}
+
+
+def _whole(part: pathlib.Path, entries: list[dict]) -> int:
+    """How many of the entries have a record that is as it was written."""
+    if not part.is_file():
+        return 0
+    with open(part, "rb") as file:
+        for count, entry in enumerate(entries):
+            if "skipped" in entry:
+                continue
+            try:
+                record = read_record(file, entry["offset"])
+            except RecordError:
+                return count
+            if record is None or len(record) != entry["length"]:
+                return count
+    return len(entries)

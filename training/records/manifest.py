@@ -1,0 +1,151 @@
+"""manifest.json: what a folder of records holds, and where in which file."""
+
+import json
+import pathlib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+
+from r21d_keras.zoo.durable import put_text
+
+from ..config import ConfigError
+from .plan import Plan
+
+NAME = "manifest.json"
+VERSION = 1
+_OF_ITEM = ("name", "labels", "splits", "shard")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Record:
+    """One video: what it is, and its record at byte `offset` of shard number `shard`.
+
+    labels: all of its classes. splits: its subset, by official split. length: bytes.
+    frame_rate: Hz of the `frames`. duration_s: of the video. more: what else its encoder said.
+    """
+
+    name: str
+    labels: tuple[int, ...]
+    splits: Mapping[int, str]
+    shard: int
+    offset: int
+    length: int
+    frames: int
+    frame_rate: float
+    duration_s: float
+    height: int
+    width: int
+    more: Mapping = field(default_factory=dict)
+
+    def as_entry(self) -> dict:
+        """What the journal of its shard says of it."""
+        row = _as_row(self)
+        return {name: row[name] for name in row if name not in _OF_ITEM}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Manifest:
+    """All of manifest.json.
+
+    plan: what decided the bytes (`Plan.fingerprint`), with the encoder's options.
+    split: 0, or that whose subsets the shards are. shards: "name", "bytes", "sha256" of each.
+    skipped: "name", "reason" and "splits" of each video that could not be read.
+    missing: names of videos that the lists have, but not the disk.
+    """
+
+    kind: str
+    dataset: str
+    classes: tuple[str, ...]
+    multi_label: bool
+    split: int
+    plan: Mapping
+    shards: tuple[Mapping, ...]
+    records: tuple[Record, ...]
+    skipped: tuple[Mapping, ...] = ()
+    missing: tuple[str, ...] = ()
+
+    def write(self, folder: pathlib.Path) -> None:
+        """Writes it into its folder, a line for each video; the old one stays until it is whole."""
+        head = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "records"}
+        head = {"version": VERSION, "counts": self.counts, **head}
+        text = json.dumps(head, indent=1)
+        rows = ",\n".join(json.dumps(_as_row(record)) for record in self.records)
+        put_text(folder / NAME, f'{text[:-2]},\n "records": [\n{rows}\n ]\n}}\n')
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """How many of everything."""
+        return {
+            "videos": len(self.records),
+            "frames": sum(record.frames for record in self.records),
+            "bytes": sum(shard["bytes"] for shard in self.shards),
+            "shards": len(self.shards),
+            "skipped": len(self.skipped),
+            "missing": len(self.missing),
+        }
+
+
+def read_manifest(folder: pathlib.Path) -> Manifest | None:
+    """The manifest in a folder of records; None where there is none.
+
+    Raises:
+        ConfigError: no manifest of this version.
+    """
+    path = folder / NAME
+    if not path.is_file():
+        return None
+    try:
+        values = json.loads(path.read_text("utf-8"))
+        if values.pop("version") != VERSION:
+            raise ValueError(f"expected version {VERSION}")
+        values.pop("counts")
+        records = tuple(map(_of_row, values.pop("records")))
+        tuples = {name: tuple(values.pop(name)) for name in _TUPLES}
+        return Manifest(**values, **tuples, records=records)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ConfigError(
+            f"{path} is no manifest of `r21d prepare` ({type(error).__name__}: {error}). Take it "
+            "out and prepare again."
+        ) from None
+
+
+def manifest_of(plan: Plan, shards: list[tuple[list[dict], dict]]) -> Manifest:
+    """The manifest of finished shards: of each the entries of its videos, and its sums."""
+    records, skipped = [], []
+    for number, (shard, (entries, _)) in enumerate(zip(plan.shards, shards, strict=True)):
+        for item, entry in zip(shard.items, entries, strict=True):
+            if "skipped" in entry:
+                reason, splits = entry["skipped"], dict(item.splits)
+                skipped.append({"name": item.name, "reason": reason, "splits": splits})
+            else:
+                of_item = {"name": item.name, "labels": item.labels, "splits": item.splits}
+                records.append(_of_row({**of_item, "shard": number, **entry}))
+    return Manifest(
+        kind=plan.kind,
+        dataset=plan.dataset,
+        classes=plan.classes,
+        multi_label=plan.multi_label,
+        split=plan.split,
+        plan=plan.fingerprint(),
+        shards=tuple(
+            {"name": shard.name, **sums}
+            for shard, (_, sums) in zip(plan.shards, shards, strict=True)
+        ),
+        records=tuple(records),
+        skipped=tuple(skipped),
+        missing=plan.missing,
+    )
+
+
+_TUPLES = ("classes", "shards", "skipped", "missing")
+
+
+def _as_row(record: Record) -> dict:
+    row = asdict(record)
+    return row | row.pop("more")
+
+
+def _of_row(row: dict) -> Record:
+    known = {f.name: row.pop(f.name) for f in fields(Record) if f.name != "more"}
+    known["labels"] = tuple(known["labels"])
+    known["splits"] = {int(split): subset for split, subset in known["splits"].items()}
+    return Record(**known, more=row)
