@@ -18,7 +18,7 @@ from r21d_keras.training.config import ConfigError, to_json
 from r21d_keras.training.data.video import VideoError
 from r21d_keras.training.loop import DivergedError
 from r21d_keras.training.model_dir import build_model, load_run, save_weights
-from r21d_keras.training.start import check_weights, freeze, load_start
+from r21d_keras.training.start import find_start, freeze, load_start
 from r21d_keras.training.train import train
 from r21d_keras.zoo import weights as published
 from tests import cached_rows
@@ -165,12 +165,12 @@ def test_weights_of_the_same_classes_come_with_their_classifier(make_config, tmp
     path = tmp_path / "start.weights.h5"
     start = build_model(make_config(), 3)
     save_weights(start, path)
-    model = build_model(make_config(), 3)
-    load_start(model, make_config(weights=str(path)), 3)
+    model, config = build_model(make_config(), 3), make_config(weights=str(path))
+    load_start(model, config, find_start(config), ("a", "b", "c"))
     np.testing.assert_array_equal(model.get_weights()[-2], start.get_weights()[-2])
     other = make_config(weights=str(path), variant="r3d_10")
     with pytest.raises(ConfigError, match="do not fit r3d_10"):
-        load_start(build_model(other, 3), other, 3)
+        load_start(build_model(other, 3), other, find_start(other), ("a", "b", "c"))
 
 
 def test_a_deeper_networks_weights_are_refused(make_config, tmp_path):
@@ -178,7 +178,7 @@ def test_a_deeper_networks_weights_are_refused(make_config, tmp_path):
     save_weights(build_model(make_config(variant="r2plus1d_18"), 3), path)
     config = make_config(weights=str(path))
     with pytest.raises(ConfigError, match="do not fit r2plus1d_10"):
-        load_start(build_model(config, 3), config, 3)
+        load_start(build_model(config, 3), config, find_start(config), ("a", "b", "c"))
 
 
 def test_a_run_starts_from_published_weights_by_tag(make_config, tmp_path, monkeypatch):
@@ -238,7 +238,7 @@ def test_a_text_file_is_no_weights(make_config, tmp_path):
     path = tmp_path / "text.weights.h5"
     path.write_text("no weights", "utf-8")
     with pytest.raises(ConfigError, match="format"):
-        check_weights(make_config(weights=str(path)))
+        find_start(make_config(weights=str(path)))
 
 
 def test_freezing_names_the_stages_there_are(make_config):

@@ -14,7 +14,15 @@ import tensorflow as tf
 from r21d_keras._keras import apply_gradients, backend_variable, scaled_loss
 
 from .config import TrainConfig
-from .optimizer import Averages, WarmupSchedule, l2_penalty, overflow_everywhere
+from .losses import cross_entropy, means, sums
+from .optimizer import (
+    Averages,
+    WarmupSchedule,
+    forget_velocities,
+    l2_penalty,
+    overflow_everywhere,
+)
+from .stages import rate_factors
 from .strategy import Slice, distribute
 
 
@@ -27,6 +35,10 @@ class Loop:
 
     A global batch is one batch whatever the number of replicas: losses are summed over its examples
     and divided by their number, also where it is short, and gradients are summed over replicas.
+
+    In the first config.head_epochs epochs the last layer alone is trained: the others stay as they
+    are, statistics of batch normalisation included. What follows starts with the weights of then
+    and no momentum, as a run of its own would.
 
     Attributes:
         steps_done: optimizer steps since the start of the run, int64 variable.
@@ -112,7 +124,7 @@ class Loop:
         with self.final_weights():
             for batch in batches:
                 totals += self._test_call(batch)
-        return _means(totals.numpy())
+        return means(totals.numpy())
 
     @contextlib.contextmanager
     def final_weights(self):
@@ -123,17 +135,19 @@ class Loop:
             yield self.model
 
     def _train_epoch(self, epoch, dataset, listeners) -> dict[str, float]:
-        num_steps = num_batches(dataset)
+        num_steps, head_alone = num_batches(dataset), epoch < self.config.head_epochs
+        if epoch == self.config.head_epochs > 0:
+            forget_velocities(self.optimizer, self.strategy)
         iterator = iter(distribute(dataset, self.strategy))
         totals, step = tf.zeros(3).numpy(), 0
         while step < num_steps:
             count = min(self.config.steps_per_call, num_steps - step)
             listeners.on_train_batch_begin(step)
-            totals += self._train_call(iterator, tf.constant(count)).numpy()
+            totals += self._train_call(iterator, tf.constant(count), head_alone).numpy()
             self._check_finite(totals[0], epoch, step, count)
             step += count
-            listeners.on_train_batch_end(step - 1, _means(totals))
-        return _means(totals) | {"learning_rate": float(self.schedule(self.steps_done - 1))}
+            listeners.on_train_batch_end(step - 1, means(totals))
+        return means(totals) | {"learning_rate": float(self.schedule(self.steps_done - 1))}
 
     def _check_finite(self, loss, epoch, step, count):
         if not math.isfinite(loss):
@@ -160,40 +174,45 @@ class Loop:
             "--precision=float32 or mixed_bfloat16."
         )
 
-    def _train_steps(self, iterator, count):
+    def _train_steps(self, iterator, count, head_alone):
         self.num_traces += 1
         totals = tf.zeros(3)
         for _ in tf.range(count):
-            sums = self.strategy.run(self._train_step, (next(iterator),))
-            totals += self.strategy.reduce(tf.distribute.ReduceOp.SUM, sums, axis=None)
+            found = self.strategy.run(self._train_step, (next(iterator), head_alone))
+            totals += self.strategy.reduce(tf.distribute.ReduceOp.SUM, found, axis=None)
             self.steps_done.assign_add(1)
             if self.averages is not None:
                 self.averages.update()
         return totals
 
-    def _train_step(self, part: Slice):
+    def _train_step(self, part: Slice, head_alone: bool):
         """One replica's part of a step; (3,) sums of loss, right answers and examples."""
-        variables = self.model.trainable_variables
+        variables = (self.model.layers[-1] if head_alone else self.model).trainable_variables
         with tf.GradientTape() as tape:
-            logits = self._training_logits(part)  # (b, N)
-            losses = _cross_entropy(part.labels, logits, self.config.label_smoothing)
+            # Alone, the head learns on the body as it is in evaluation, which nothing changes.
+            logits = self._training_logits(part, training=not head_alone)  # (b, N)
+            losses = cross_entropy(part.labels, logits, self.config.label_smoothing)
             # Each replica adds its share of the penalty, as gradients are summed over replicas.
             penalty = l2_penalty(variables, self.config.weight_decay)
             loss = part.share * tf.reduce_sum(losses) / tf.cast(part.size, tf.float32)
             loss += penalty / self.strategy.num_replicas_in_sync
             loss = scaled_loss(self.optimizer, loss)
+        # SGD's step is linear in the gradients, momentum and L2 included: a factor of a gradient is
+        # one of the learning rate.
+        factors = rate_factors(self.model, variables, self.config)
         gradients = tape.gradient(loss, variables)
+        gradients = [g if f == 1.0 else f * g for f, g in zip(factors, gradients, strict=True)]
         if self.config.precision == "mixed_float16":
             gradients = overflow_everywhere(gradients)
         apply_gradients(self.optimizer, gradients, variables)
-        return part.share * _sums(part.labels, logits, losses)
+        return part.share * sums(part.labels, logits, losses)
 
-    def _training_logits(self, part: Slice):
+    def _training_logits(self, part: Slice, training: bool):
         if self._features is None:
-            return tf.cast(self.model(part.clips, training=True), tf.float32)
+            return tf.cast(self.model(part.clips, training=training), tf.float32)
         # Which features drop out is a function of (seed, step, example), not of a layer's state:
         # the same on any number of replicas, and after resuming.
-        features = self._features(part.clips, training=True)  # (b, C)
+        features = self._features(part.clips, training=training)  # (b, C)
         shape = (part.size, features.shape[-1])
         draw = tf.random.stateless_uniform(shape, (self.config.seed, self.steps_done))
         draw = draw[part.first : part.first + tf.shape(part.labels, out_type=tf.int64)[0]]
@@ -202,12 +221,12 @@ class Loop:
 
     def _test_batch(self, batch):
         self.num_traces += 1
-        sums = self.strategy.run(self._test_step, (batch,))
-        return self.strategy.reduce(tf.distribute.ReduceOp.SUM, sums, axis=None)
+        found = self.strategy.run(self._test_step, (batch,))
+        return self.strategy.reduce(tf.distribute.ReduceOp.SUM, found, axis=None)
 
     def _test_step(self, part: Slice):
         logits = tf.cast(self.model(part.clips, training=False), tf.float32)
-        return part.share * _sums(part.labels, logits, _cross_entropy(part.labels, logits, 0.0))
+        return part.share * sums(part.labels, logits, cross_entropy(part.labels, logits, 0.0))
 
 
 def num_batches(dataset: tf.data.Dataset) -> int:
@@ -220,21 +239,3 @@ def num_batches(dataset: tf.data.Dataset) -> int:
     if count < 1:
         raise ValueError(f"Expected a data set with a known number of batches; got {count}.")
     return count
-
-
-def _cross_entropy(labels, logits, smoothing):
-    """(b,) losses; `smoothing` is the share of the target spread evenly over all classes."""
-    log_probabilities = tf.nn.log_softmax(logits)
-    right = tf.gather(log_probabilities, labels, batch_dims=1)
-    return -(1.0 - smoothing) * right - smoothing * tf.reduce_mean(log_probabilities, axis=-1)
-
-
-def _sums(labels, logits, losses):
-    hits = tf.equal(tf.argmax(logits, -1, output_type=labels.dtype), labels)
-    count = tf.cast(tf.size(labels), tf.float32)
-    return tf.stack([tf.reduce_sum(losses), tf.reduce_sum(tf.cast(hits, tf.float32)), count])
-
-
-def _means(totals) -> dict[str, float]:
-    loss, hits, count = (float(total) for total in totals)
-    return {"loss": loss / max(count, 1.0), "accuracy": hits / max(count, 1.0)}

@@ -18,7 +18,7 @@ class WarmupSchedule(keras.optimizers.schedules.LearningRateSchedule):
     """Linear warm-up to `peak`, then constant, in steps, or down a cosine; all counts are steps.
 
     Args:
-        peak: learning rate after the warm-up.
+        peak: learning rate after the warm-up, and before it for `head_steps`.
         kind: "step", "cosine" or "constant".
         warmup_steps: the first step has peak / warmup_steps, the last of the warm-up has peak.
         total_steps: where the cosine reaches zero.
@@ -26,9 +26,10 @@ class WarmupSchedule(keras.optimizers.schedules.LearningRateSchedule):
             warm-up, as the milestones 20, 30, 40 after a warm-up of 10 epochs in torchvision's
             references/video_classification/train.py.
         factor: of each step of kind "step".
+        head_steps: at `peak` before all this begins; total_steps does not count them.
     """
 
-    def __init__(self, peak, kind, *, warmup_steps, total_steps, decay_steps, factor):
+    def __init__(self, peak, kind, *, warmup_steps, total_steps, decay_steps, factor, head_steps=0):
         self.config = {
             "peak": peak,
             "kind": kind,
@@ -36,12 +37,13 @@ class WarmupSchedule(keras.optimizers.schedules.LearningRateSchedule):
             "total_steps": total_steps,
             "decay_steps": decay_steps,
             "factor": factor,
+            "head_steps": head_steps,
         }
 
     def __call__(self, step):
         """The learning rate, float32, of the step with this number; the first is 0."""
         c = self.config
-        step = tf.cast(step, tf.float32)
+        step = tf.cast(step, tf.float32) - c["head_steps"]
         after = tf.maximum(step - c["warmup_steps"], 0.0)
         rate = tf.constant(c["peak"], tf.float32)
         if c["kind"] == "step":
@@ -49,7 +51,8 @@ class WarmupSchedule(keras.optimizers.schedules.LearningRateSchedule):
         elif c["kind"] == "cosine":
             share = tf.minimum(after / max(1, c["total_steps"] - c["warmup_steps"]), 1.0)
             rate *= 0.5 * (1.0 + tf.cos(math.pi * share))
-        return rate * tf.minimum((step + 1.0) / max(1, c["warmup_steps"]), 1.0)
+        rate *= tf.minimum((step + 1.0) / max(1, c["warmup_steps"]), 1.0)
+        return tf.where(step < 0.0, c["peak"], rate)
 
     def get_config(self) -> dict:
         """The arguments of the constructor, for Keras' serialisation."""
@@ -63,12 +66,13 @@ def make_schedule(config: TrainConfig, steps_per_epoch: int) -> WarmupSchedule:
     """
     peak = config.base_learning_rate * config.global_batch_size / config.base_batch_size
     logging.info(
-        "Learning rate %g = %g (base) x %d (global batch) / %d (base batch); %g epochs of warm-up, "
-        "then %s; %d steps an epoch.",
+        "Learning rate %g = %g (base) x %d (global batch) / %d (base batch); %s%g epochs of "
+        "warm-up, then %s; %d steps an epoch.",
         peak,
         config.base_learning_rate,
         config.global_batch_size,
         config.base_batch_size,
+        f"{config.head_epochs} epochs of the classifier alone, " if config.head_epochs else "",
         config.warmup_epochs,
         config.schedule,
         steps_per_epoch,
@@ -77,9 +81,10 @@ def make_schedule(config: TrainConfig, steps_per_epoch: int) -> WarmupSchedule:
         peak,
         config.schedule,
         warmup_steps=round(config.warmup_epochs * steps_per_epoch),
-        total_steps=config.epochs * steps_per_epoch,
+        total_steps=(config.epochs - config.head_epochs) * steps_per_epoch,
         decay_steps=max(1, round(config.step_epochs * steps_per_epoch)),
         factor=config.step_factor,
+        head_steps=config.head_epochs * steps_per_epoch,
     )
 
 
@@ -89,6 +94,16 @@ def make_optimizer(config: TrainConfig, schedule: WarmupSchedule) -> keras.optim
         schedule, momentum=config.momentum, nesterov=config.nesterov and config.momentum > 0
     )
     return scale_losses(optimizer) if config.precision == "mixed_float16" else optimizer
+
+
+def forget_velocities(
+    optimizer: keras.optimizers.Optimizer, strategy: tf.distribute.Strategy
+) -> None:
+    """Sets the momentum of every weight to zero; the count of steps stays. Not to be traced."""
+    inner = getattr(optimizer, "inner_optimizer", optimizer)  # of one that scales the loss
+    with strategy.scope():
+        for velocity in map(backend_variable, inner.momentums):
+            velocity.assign(tf.zeros_like(velocity))
 
 
 def overflow_everywhere(gradients: Sequence) -> list:

@@ -152,5 +152,6 @@ def _same_path(old: str, new: str) -> bool:
 
 
 def _hash(videos: VideoSet) -> str:
-    text = json.dumps([videos.classes, videos.names, videos.labels])
+    several = [videos.label_sets] if videos.label_sets else []
+    text = json.dumps([videos.classes, videos.names, videos.labels, *several])
     return hashlib.sha256(text.encode()).hexdigest()

@@ -1,23 +1,45 @@
 """What a run starts from: given weights, and which layers stay as they are."""
 
+import pathlib
+from dataclasses import dataclass
+
 import keras
 from absl import logging
 
 from r21d_keras.zoo.sources import Source, find_source
+from r21d_keras.zoo.weights_h5 import load_h5
 
 from .config import ConfigError, TrainConfig
-from .model_dir import build_model
+from .model_dir import ModelDir, build_model
+from .stages import HEAD
 
-HEAD = "fc"  # the classifier's layer name
+
+@dataclass(frozen=True)
+class Start:
+    """Weights to start from; `classes` are the names of their classifier's outputs, if known."""
+
+    source: Source
+    classes: tuple[str, ...] | None = None
+
+    def has_head_of(self, classes: tuple[str, ...]) -> bool:
+        """Whether their classifier is one of these classes, in this order."""
+        if self.classes is None:
+            return self.source.num_classes == len(classes)
+        return self.classes == classes
 
 
-def check_weights(config: TrainConfig) -> Source | None:
-    """The source that --weights names, None for "none"; checked before any work.
+def find_start(config: TrainConfig) -> Start | None:
+    """What --weights or --init_from names; None for neither. Checked before any work.
+
+    A file of another framework is read here, all of it: pass the result on.
 
     Raises:
-        ConfigError: it is neither "none" nor a tag of this variant nor a weights file of it, or
-            the configuration's numbers are not those of the weights.
+        ConfigError: `weights` that are neither "none" nor a tag of this variant nor a weights file
+            of it; `init_from` that is no finished run of this network, or one that has seen the
+            videos to test on; numbers of the configuration that are not those of the weights.
     """
+    if config.init_from:
+        return _of_run(config)
     if config.weights == "none":
         return None
     try:
@@ -25,19 +47,18 @@ def check_weights(config: TrainConfig) -> Source | None:
         source.check_shape(config.variant, config.clip_shape)
     except (ValueError, FileNotFoundError) as error:
         raise ConfigError(f"weights={config.weights!r}: {error}") from None
-    return source
+    return Start(source)
 
 
-def load_start(model: keras.Model, config: TrainConfig, num_classes: int) -> None:
-    """Loads config.weights into `model`; a classifier of other classes in them is left out.
+def load_start(
+    model: keras.Model, config: TrainConfig, start: Start, classes: tuple[str, ...]
+) -> None:
+    """Loads `start` into `model`; a classifier of other classes in it is left out.
 
     Raises:
         ConfigError: if they are of another network.
     """
-    source = check_weights(config)
-    if source is None:
-        return
-    same_head = source.num_classes == num_classes
+    source, same_head = start.source, start.has_head_of(classes)
     whole = model if same_head else build_model(config, source.num_classes)
     try:
         source.load(whole)
@@ -60,7 +81,7 @@ def load_start(model: keras.Model, config: TrainConfig, num_classes: int) -> Non
         logging.info(
             "Its classifier of %s classes is left out; that of these %d starts at random.",
             source.num_classes or "no",
-            num_classes,
+            len(classes),
         )
 
 
@@ -91,6 +112,49 @@ def freeze(model: keras.Model, until: str) -> None:
     if not model.trainable_weights:
         raise ConfigError(f"freeze_until={until!r} leaves no weights to train.")
     logging.info("Frozen up to %s: %d layers.", model.layers[places[-1]].name, places[-1] + 1)
+
+
+def _of_run(config: TrainConfig) -> Start:
+    """The final weights of a run, whatever the length of its clips."""
+    folder = ModelDir(pathlib.Path(config.init_from))
+    who = f"init_from={config.init_from!r}"
+    try:
+        before, classes = folder.read_run()
+    except ConfigError as error:
+        raise ConfigError(f"{who}: {error}") from None
+    path = folder.weights("final")
+    if not path.is_file():
+        raise ConfigError(
+            f"{who}: {path.name} is missing; the run has not come to its end. Continue it with "
+            f"`r21d train --model_dir={folder.root}` and its options, or give another run."
+        )
+    for name in ("variant", "convention", "width_multiplier"):
+        old, new = getattr(before, name), getattr(config, name)
+        if old != new:
+            raise ConfigError(f"{who} has {name}={old!r}; got {new!r}. Give --{name}={old}.")
+    _check_split(before, config, who)
+    source = Source(
+        name=str(path),
+        num_classes=len(classes),
+        convention=before.convention,
+        clip=before.clip_shape,
+        load=lambda model: load_h5(model, path),
+    )
+    try:
+        source.check_shape(config.variant, config.clip_shape)
+    except ValueError as error:
+        raise ConfigError(f"{who}: {error}") from None
+    return Start(source, classes)
+
+
+def _check_split(before: TrainConfig, config: TrainConfig, who: str) -> None:
+    """A run on another official split has been trained on videos that this one is tested on."""
+    if before.dataset == config.dataset and before.split != config.split:
+        raise ConfigError(
+            f"{who} was trained on split {before.split} of {config.dataset}, in which are videos "
+            f"that split {config.split} tests on. Give a run of split {config.split}, or "
+            f"--split={before.split}."
+        )
 
 
 def _copy_body(source: keras.Model, target: keras.Model) -> None:

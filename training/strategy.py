@@ -39,8 +39,9 @@ def make_strategy(config: TrainConfig) -> tf.distribute.Strategy:
 class Slice(NamedTuple):
     """What one replica gets of a global batch, and how it lies in it.
 
-    clips, labels: (b, T, S, S, 3) and (b,). first: index of its first example in the global batch,
-    int64. size: examples in the global batch, int64. share: what each of its examples counts.
+    clips, labels: (b, T, S, S, 3) and (b,), or (b, N) where an example may have several. first:
+    index of its first example in the global batch, int64. size: examples in the global batch,
+    int64. share: what each of its examples counts.
     """
 
     clips: tf.Tensor

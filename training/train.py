@@ -18,14 +18,15 @@ from absl import logging
 from .callbacks import Curves, HistoryFile, KeepState, Progress, read_history
 from .config import ConfigError, TrainConfig, validate
 from .data.datasets import load_dataset
-from .data.pipeline import BadVideos, clips_in_epoch, test_clips, train_batches
+from .data.pipeline import BadVideos, clips_in_epoch, targets, test_clips, train_batches
 from .data.video_set import VideoSet
 from .loop import Loop
 from .model_dir import ModelDir, build_model, save_weights, write_text
 from .optimizer import make_optimizer, make_schedule
 from .resume import RunState, check_data, check_resumable, describe_data
 from .run_lock import sole_writer
-from .start import check_weights, freeze, load_start
+from .stages import stage_factors
+from .start import Start, find_start, freeze, load_start
 from .strategy import make_strategy
 
 
@@ -58,8 +59,7 @@ def train(config: TrainConfig, callbacks: Iterable[keras.callbacks.Callback] = (
 
 def _train(config: TrainConfig, folder: ModelDir, callbacks) -> dict:
     fresh = not check_resumable(folder, config)
-    if fresh:
-        check_weights(config)
+    start = find_start(config) if fresh else None
     strategy = make_strategy(config)
     _check_batch(config, strategy)
     videos = load_dataset(config, "train")
@@ -68,7 +68,8 @@ def _train(config: TrainConfig, folder: ModelDir, callbacks) -> dict:
     data = describe_data({"train": videos, "test": test_videos})
     if not fresh:
         check_data(folder, data)
-    loop = _make_loop(config, strategy, videos, fresh)
+    loop = _make_loop(config, strategy, videos, start)
+    del start  # it may hold as many numbers as the network
     write_text(folder.data, json.dumps(data, indent=2) + "\n")
     folder.write_run(config, videos.classes)
     return _run(loop, folder, videos, test_videos, callbacks)
@@ -103,12 +104,12 @@ def _run(loop: Loop, folder: ModelDir, videos, test_videos, callbacks) -> dict:
     return logs
 
 
-def _make_loop(config: TrainConfig, strategy, videos: VideoSet, fresh: bool) -> Loop:
+def _make_loop(config: TrainConfig, strategy, videos: VideoSet, start: Start | None) -> Loop:
     keras.utils.set_random_seed(config.seed)
     with strategy.scope(), _precision(config.precision):
         model = build_model(config, len(videos.classes))
-        if fresh:
-            load_start(model, config, len(videos.classes))
+        if start:
+            load_start(model, config, start, videos.classes)
         freeze(model, config.freeze_until)
         steps = -(-clips_in_epoch(videos, config) // config.global_batch_size)
         schedule = make_schedule(config, steps)
@@ -123,6 +124,10 @@ def _make_loop(config: TrainConfig, strategy, videos: VideoSet, fresh: bool) -> 
         len(videos),
         clips_in_epoch(videos, config),
     )
+    factors = stage_factors(config)
+    if {*factors.values()} != {1.0}:
+        text = ", ".join(f"{stage} {factor:.3g}" for stage, factor in factors.items())
+        logging.info("Learning rates over the schedule's: %s.", text)
     return loop
 
 
@@ -140,9 +145,9 @@ def _validation(
     loop: Loop, videos: VideoSet, config: TrainConfig, bad_videos: BadVideos
 ) -> Callable[[], dict[str, float]]:
     """Loss and accuracy of the middle clip of each video, once each."""
-    labels = tf.constant(videos.labels, tf.int32)
+    target = targets(videos)
     clips = test_clips(videos, config, 1, bad_videos)  # (1, T, S, S, 3), index
-    batches = clips.map(lambda clip, index: (clip[0], tf.gather(labels, index)))
+    batches = clips.map(lambda clip, index: (clip[0], target(index)))
     batches = batches.batch(config.global_batch_size).prefetch(1)
     return lambda: loop.evaluate(batches)
 

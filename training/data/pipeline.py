@@ -2,6 +2,7 @@
 
 import os
 import threading
+from collections.abc import Callable
 
 import numpy as np
 import tensorflow as tf
@@ -58,8 +59,8 @@ def num_readers(config: TrainConfig) -> int:
 
 
 def clips_in_epoch(videos: VideoSet, config: TrainConfig) -> int:
-    """Training clips an epoch: config.clips_per_epoch, or one of every video."""
-    return config.clips_per_epoch or len(videos)
+    """Training clips an epoch: config.clips_per_epoch, or clips_per_video of every video."""
+    return config.clips_per_epoch or config.clips_per_video * len(videos)
 
 
 def epoch_order(videos: VideoSet, config: TrainConfig, epoch: int) -> np.ndarray:
@@ -79,17 +80,38 @@ def epoch_order(videos: VideoSet, config: TrainConfig, epoch: int) -> np.ndarray
     return order
 
 
+def targets(videos: VideoSet) -> Callable[[tf.Tensor], tf.Tensor]:
+    """A function from a video's index to what the network is to answer.
+
+    That is its label, int32 (); where videos may have several, the share of each class in its
+    label set, float32 (K,): 1/n for each of n labels.
+    """
+    labels = tf.constant(videos.labels, tf.int32)
+    if not videos.label_sets:
+        return lambda index: tf.gather(labels, index)
+    num_classes = len(videos.classes)
+    ends = np.cumsum([0, *map(len, videos.label_sets)])  # set i lies from ends[i] to ends[i + 1]
+    ends = tf.constant(ends, tf.int32)
+    labels = tf.constant([label for labels in videos.label_sets for label in labels], tf.int32)
+
+    def shares(index):
+        own = labels[ends[index] : ends[index + 1]]  # (n,)
+        return tf.reduce_mean(tf.one_hot(own, num_classes), axis=0)
+
+    return shares
+
+
 def train_batches(
     videos: VideoSet, config: TrainConfig, epoch: int, bad_videos: BadVideos | None = None
 ) -> tf.data.Dataset:
-    """One epoch to train on: float32 clips (b, T, S, S, 3), normalised, and int32 labels (b,).
+    """One epoch to train on: float32 clips (b, T, S, S, 3), normalised, and `targets` (b, ...).
 
     b is config.global_batch_size, less in the last batch where the clips do not divide evenly.
     The same for any number of readers and any batch size. A file that fails is replaced by the
     next video that does not, and added to `bad_videos`; with on_bad_video="stop" it ends the
     data with a TensorFlow error and is `bad_videos.fatal`.
     """
-    spec = clip_spec(videos, config)
+    spec, target = clip_spec(videos, config), targets(videos)
     order = epoch_order(videos, config, epoch)
     bad_videos = BadVideos() if bad_videos is None else bad_videos
 
@@ -98,14 +120,14 @@ def train_batches(
             index = (int(order[example]) + offset) % len(videos)
             draw = generator("training_clip", config.seed, epoch, int(example))
             try:
-                return videos.clip_at(index, draw, spec), np.int32(videos.labels[index])
+                return videos.clip_at(index, draw, spec), np.int32(index)
             except VideoError as error:
                 _note(error, config, bad_videos)
         raise ValueError(f"{videos.name}: none of the {len(videos)} videos can be read any more.")
 
     def read(example):
-        clip, label = tf.numpy_function(load, [example], [tf.uint8, tf.int32])
-        return tf.ensure_shape(clip, config.clip_shape), tf.ensure_shape(label, ())
+        clip, index = tf.numpy_function(load, [example], [tf.uint8, tf.int32])
+        return tf.ensure_shape(clip, config.clip_shape), target(tf.ensure_shape(index, ()))
 
     return (
         tf.data.Dataset.range(len(order))
@@ -113,10 +135,11 @@ def train_batches(
         .batch(config.global_batch_size)
         .map(
             lambda clips, labels: (normalise(clips, config.preprocessing), labels),
-            num_parallel_calls=tf.data.AUTOTUNE,
+            num_parallel_calls=num_readers(config),
             deterministic=True,
         )
         .prefetch(2)
+        .with_options(_options())
     )
 
 
@@ -149,11 +172,23 @@ def test_clips(
         .filter(lambda clips, index: index >= 0)
         .map(
             lambda clips, index: (normalise(clips, config.preprocessing), index),
-            num_parallel_calls=tf.data.AUTOTUNE,
+            num_parallel_calls=num_readers(config),
             deterministic=True,
         )
         .prefetch(1)
+        .with_options(_options())
     )
+
+
+def _options() -> tf.data.Options:
+    """No autotuning: all parallelism is given here, and at the end of a MirroredStrategy epoch
+
+    TensorFlow 2.21 waits for the tuner's thread to wake up, which it does every 10 ms * 2**n: in
+    trainings of 20 s an epoch the wait was 20 to 60 s.
+    """
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    return options
 
 
 def normalise(clips: tf.Tensor, preprocessing: Preprocessing) -> tf.Tensor:
