@@ -61,9 +61,19 @@ class FoldedConv3D(keras.layers.Conv3D):
 
     def convolution_op(self, inputs, kernel):
         """Pad, then convolve by the chosen method."""
-        pads, padding = folding.share_padding(
-            self._method, self.pads, self.kernel_size, self.strides
-        )
+        return self._convolve(inputs, kernel, self.pads)
+
+    def among_neighbours(self, inputs):
+        """The layer's output for frames that come with those before and after them.
+
+        As a call, but nothing is padded in time: (B, T, H, W, C) gives (T - k) // stride + 1
+        frames for a kernel of k. For whoever shows a layer a long video part by part.
+        """
+        outputs = self._convolve(inputs, self.kernel, (0, *self.pads[1:]))
+        return self.activation(outputs + self.bias if self.use_bias else outputs)
+
+    def _convolve(self, inputs, kernel, pads):
+        pads, padding = folding.share_padding(self._method, pads, self.kernel_size, self.strides)
         if any(pads):
             inputs = _keras.pad(inputs, ((0, 0), *((p, p) for p in pads), (0, 0)))
         return folding.METHODS[self._method](inputs, kernel, self.strides, padding)

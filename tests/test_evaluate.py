@@ -9,11 +9,18 @@ from r21d_keras.training.cli import main
 from r21d_keras.training.data.datasets import load_dataset
 from r21d_keras.training.data.pipeline import clip_spec, normalise
 from r21d_keras.training.data.video_set import read_test_clips
-from r21d_keras.training.evaluation.evaluate import Tally, evaluate
+from r21d_keras.training.evaluation.evaluate import evaluate
+from r21d_keras.training.evaluation.protocols import Protocol
 from r21d_keras.training.evaluation.scoring import best_labels, score_clips
 from r21d_keras.training.model_dir import load_run
 
-FILES = {"evaluation.json", "predictions.csv", "confusion.png"}
+FILES = {
+    "evaluation.json",
+    "predictions.csv",
+    "per_class.csv",
+    "confusion.png",
+    "reliability.png",
+}
 
 
 def by_hand(run, num_clips):
@@ -28,7 +35,7 @@ def by_hand(run, num_clips):
 
 def test_accuracies_are_those_computed_by_hand(tiny_run):
     run = tiny_run()
-    result = evaluate(run, 3)
+    result = evaluate(run, Protocol(num_clips=3))
     labels, scores = by_hand(run, 3)
     mean = scores.mean(axis=1)
     order = np.argsort(-mean, axis=1)
@@ -36,6 +43,7 @@ def test_accuracies_are_those_computed_by_hand(tiny_run):
         "clip@1": pytest.approx((scores.argmax(axis=2) == labels[:, None]).mean()),
         "video@1": pytest.approx((order[:, 0] == labels).mean()),
         "video@5": pytest.approx((order[:, :5] == labels[:, None]).any(axis=1).mean()),
+        "mean_class": pytest.approx((order[:, 0] == labels).mean()),  # one video each
     }
     assert result["videos"] == 8 and result["skipped"] == []
     confusion = np.zeros((8, 8), int)
@@ -72,7 +80,7 @@ def test_bad_videos_are_skipped_and_named(tiny_run, motion_videos, tmp_path):
     bad = next((folder / "test").rglob("*.mp4"))
     bad.write_bytes(b"")
     run = tiny_run(videos=str(folder), on_bad_video="skip")
-    result = evaluate(run, 1)
+    result = evaluate(run, Protocol(num_clips=1))
     assert result["videos"] == 7
     assert [entry["video"] for entry in result["skipped"]] == [str(bad)]
     assert "empty" in result["skipped"][0]["reason"]
@@ -96,23 +104,6 @@ def test_command_finds_videos_that_moved(tiny_run, tmp_path, motion_videos, caps
 def test_other_classes_than_those_of_training_are_refused(tiny_run):
     with pytest.raises(ValueError, match="other classes than the run"):
         evaluate(tiny_run(classes=tuple("abcdefgh")))
-
-
-def test_tally_counts_each_kind_of_hit():
-    tally = Tally(tuple("abcdefg"), 2)
-    ranked = np.array([0.3, 0.25, 0.2, 0.1, 0.08, 0.05, 0.02])
-    tally.add(0, np.stack([ranked, ranked]))  # right
-    tally.add(4, np.stack([ranked, ranked]))  # fifth
-    tally.add(5, np.stack([ranked, ranked]))  # sixth
-    tally.add(6, np.stack([ranked, ranked[::-1]]))  # one clip right; the mean ranks it second
-    assert tally.rates() == {"clip@1": 3 / 8, "video@1": 1 / 4, "video@5": 3 / 4}
-    assert tally.confusion.sum() == 4 and tally.confusion[4, 0] == 1
-
-
-def test_few_classes_report_the_k_they_can():
-    tally = Tally(("a", "b", "c"), 1)
-    tally.add(2, np.array([[0.5, 0.3, 0.2]]))
-    assert tally.rates() == {"clip@1": 0.0, "video@1": 0.0, "video@3": 1.0}
 
 
 def test_broken_weights_are_an_error():

@@ -60,8 +60,18 @@ class ModelDir:
 
     @property
     def predictions(self) -> pathlib.Path:
-        """One row a test video: its label and its probabilities' top, CSV."""
+        """One row a test video: its label, the best class, the probability of each; CSV."""
         return self.root / "predictions.csv"
+
+    @property
+    def per_class(self) -> pathlib.Path:
+        """One row a class: its videos, and how they were answered; CSV."""
+        return self.root / "per_class.csv"
+
+    @property
+    def reliability(self) -> pathlib.Path:
+        """How often answers are right, by the confidence they are given with, as a picture."""
+        return self.root / "reliability.png"
 
     @property
     def confusion(self) -> pathlib.Path:
@@ -112,7 +122,10 @@ def build_model(config: TrainConfig, num_classes: int | None) -> keras.Model:
 
 
 def load_run(
-    model_dir: str | os.PathLike, which: str = WEIGHTS[0], any_length: bool = False
+    model_dir: str | os.PathLike,
+    which: str = WEIGHTS[0],
+    any_length: bool = False,
+    frame: tuple[int, int] | None = None,
 ) -> tuple[TrainConfig, tuple[str, ...], keras.Model]:
     """Configuration, class names and trained network of a run.
 
@@ -121,9 +134,10 @@ def load_run(
         which: one of WEIGHTS.
         any_length: let the network take clips of any length, where its first convolution allows
             it: everywhere but in the r2d family.
+        frame: (H, W) of clips, where they are not the run's squares.
 
     Returns:
-        The network takes float32 clips (B, T, S, S, 3) and gives probabilities (B, N), float32,
+        The network takes float32 clips (B, T, H, W, C) and gives probabilities (B, N), float32,
         whatever precision it was trained in.
 
     Raises:
@@ -137,7 +151,7 @@ def load_run(
             f"{path} does not exist; the run has not come so far. Start `r21d train` again with "
             f"--model_dir={folder.root}, which continues it."
         )
-    model = _network(config, len(classes), "softmax", any_length)
+    model = _network(config, len(classes), "softmax", any_length, frame)
     model.load_weights(str(path))
     return config, classes, model
 
@@ -157,16 +171,20 @@ def write_text(path: pathlib.Path, text: str) -> None:
 
 
 def _network(
-    config: TrainConfig, num_classes: int | None, activation: str | None, any_length: bool = False
+    config: TrainConfig,
+    num_classes: int | None,
+    activation: str | None,
+    any_length: bool = False,
+    frame: tuple[int, int] | None = None,
 ) -> keras.Model:
-    frames, *frame = config.clip_shape
+    frames, *square, channels = config.clip_shape
     if any_length and not get_variant(config.variant).fixes_clip_length:
         frames = None
     return VideoResNet(
         config.variant,
         num_classes=num_classes or 1,
         include_top=num_classes is not None,
-        input_shape=(frames, *frame),
+        input_shape=(frames, *(frame or square), channels),
         classifier_activation=activation,
         convention=config.convention,
         width_multiplier=config.width_multiplier,

@@ -29,39 +29,71 @@ def _train(values: flags.FlagValues, positional: list[str]) -> int:
     return DONE
 
 
+PLACES = {
+    "videos": "folder of the videos",
+    "splits": "folder of the official split lists",
+    "manifest": "CSV manifest",
+    "records": "folder of `r21d prepare`",
+}
+"""Options of the data set that may have moved since a run was trained."""
+
+
 def _define_evaluate(values: flags.FlagValues) -> None:
+    from ..config import FIELDS
+    from ..evaluation.protocols import FRAMES, OVERLAP
+
     _define_run(values)
-    flags.DEFINE_integer(
-        "num_clips",
-        None,
-        "clips a video, averaged (default: the run's eval_clips)",
-        lower_bound=1,
+    flags.DEFINE_enum(
+        "protocol",
+        "clips",
+        list(FRAMES),
+        "clips: evenly spaced, as in the paper; dense: every clip of a video at --stride",
         flag_values=values,
     )
     for name, text in (
-        ("videos", "folder of the videos"),
-        ("splits", "folder of UCF101's official split lists"),
-        ("manifest", "CSV manifest"),
+        ("num_clips", "clips: how many a video, averaged (default: the run's eval_clips)"),
+        ("stride", "dense: frames from clip to clip (default: half a clip)"),
     ):
-        text += ", where it is not the one of training any more"
+        flags.DEFINE_integer(name, None, text, lower_bound=1, flag_values=values)
+    for name, known, text in (
+        ("num_crops", ["1", "3"], "clips: squares of each, 3 along the longer side (default 1)"),
+        ("frames", ["crop", "whole"], "what is seen of them (default: clips crop, dense whole)"),
+        (
+            "overlap",
+            list(OVERLAP),
+            "dense: share what clips have in common where the network allows it, as auto does, or "
+            "recompute it",
+        ),
+    ):
+        flags.DEFINE_enum(name, None, known, text, flag_values=values)
+    for name in [name for name in PLACES if name in FIELDS]:
+        text = f"{PLACES[name]}, where it is not the one of training any more"
         flags.DEFINE_string(name, None, text, flag_values=values)
+    flags.DEFINE_string(
+        "out", None, "folder for the results (default: the run's)", flag_values=values
+    )
 
 
 def _evaluate(values: flags.FlagValues, positional: list[str]) -> int:
+    from ..config import ConfigError
+    from ..evaluation.protocols import Protocol
+
     no_more(positional)
     model_dir = required(values, "model_dir", "the folder of a run of `r21d train`")
+    asked = {name: values[name].value for name in ("num_clips", "stride", "frames", "overlap")}
+    crops = values["num_crops"].value
+    try:
+        protocol = Protocol(name=values["protocol"].value, num_crops=crops and int(crops), **asked)
+    except ConfigError as error:
+        raise UsageError(str(error)) from None
     with starting_quietly():
         from ..evaluation.evaluate import evaluate, summary
 
-    places = {name: values[name].value for name in ("videos", "splits", "manifest")}
-    result = evaluate(
-        model_dir,
-        values["num_clips"].value,
-        _weights_of_run(values),
-        {name: value for name, value in places.items() if value is not None},
-    )
-    print(summary(result))
-    print(f"evaluation.json, predictions.csv, confusion.png are in {model_dir}")
+    places = {name: values[name].value for name in PLACES if name in values}
+    given = {name: value for name, value in places.items() if value is not None}
+    out = values["out"].value or model_dir
+    print(summary(evaluate(model_dir, protocol, _weights_of_run(values), given, out)))
+    print(f"evaluation.json, predictions.csv, per_class.csv and pictures are in {out}")
     return DONE
 
 
@@ -179,8 +211,8 @@ RUN_COMMANDS = {
         _train,
     ),
     "evaluate": Command(
-        "clip and video accuracy of a run on its test videos",
-        "--model_dir=DIR",
+        "accuracy of a run on its test videos, by clip, by video and by class",
+        "--model_dir=DIR [--protocol=dense] ...",
         _define_evaluate,
         _evaluate,
     ),
