@@ -13,6 +13,7 @@ from r21d_keras.training.data.video_set import read_test_clips
 from r21d_keras.training.feature_options import FeatureOptions
 from r21d_keras.training.feature_source import FeatureSource, from_run, from_zoo
 from r21d_keras.training.features import write_features
+from r21d_keras.training.flow.methods import clip_flow
 from r21d_keras.zoo.cache import weights_file
 from r21d_keras.zoo.checkpoints.convert import convert_checkpoint
 from r21d_keras.zoo.preprocessing import KINETICS, Preprocessing, preprocess_input
@@ -118,6 +119,27 @@ def test_a_file_gives_what_its_network_gives(videos, tmp_path):
     np.testing.assert_allclose(scores / scores.sum(1, keepdims=True), expected, atol=1e-5)
 
 
+def test_weights_for_flow_are_shown_that_of_the_videos(videos, tmp_path):
+    options = FeatureOptions(num_clips=2, layers=("fc",), clip_frames=4, crop_size=32)
+    source = from_zoo(FLOW.variant, FLOW.tag, options)
+    assert (source.flow_method, source.clip_frames) == ("farneback", 4)
+    found = taken(source, videos[:1], tmp_path / "f.npz", options)
+    raw = dataclasses.replace(KINETICS, resize=(128, 171), crop_size=32)
+    clips = read_test_clips(videos[0], 2, ClipSpec(num_frames=5, preprocessing=raw))
+    numbers = dataclasses.replace(FLOW.preprocessing, crop_size=32)
+    clips = preprocess_input(clip_flow(clips, "farneback"), numbers)
+    expected = seeded_network(FLOW, clips.shape[1:])(clips)
+    np.testing.assert_allclose(found["fc"][0], expected, atol=1e-3, rtol=1e-3)
+
+
+def test_channels_that_are_neither_video_nor_flow_are_refused(tmp_path):
+    path = tmp_path / "depth.weights.h5"
+    VideoResNet("mc3_10", 7, (4, 32, 32, 5)).save_weights(str(path))
+    path.with_name("depth.json").write_text('{"input_shape": [4, 32, 32, 5]}', "utf-8")
+    with pytest.raises(ValueError, match="takes clips of 5 channels; expected 3, RGB, or 2, opt"):
+        from_zoo("mc3_10", str(path), SMALL)
+
+
 def test_weights_without_a_classifier(videos, tmp_path):
     body = VideoResNet("mc3_10", 7, (4, 32, 32, 3), include_top=False)
     path = tmp_path / "body.weights.h5"
@@ -129,8 +151,6 @@ def test_weights_without_a_classifier(videos, tmp_path):
 def test_nothing_is_fetched_for_what_is_refused(tmp_path, monkeypatch, videos):
     monkeypatch.setenv("R21D_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("R21D_MIRROR", str(tmp_path))
-    with pytest.raises(ValueError, match=r"takes clips of 2 channels .*flow.*videos have 3, RGB"):
-        from_zoo(FLOW.variant, FLOW.tag, FeatureOptions())
     with pytest.raises(ValueError, match="takes clips of 8 frames"):
         from_zoo(R2D.variant, R2D.tag, SMALL)
     with pytest.raises(ValueError, match="crop_size=200 does not fit .*171.* no more than 128"):

@@ -176,11 +176,6 @@ def test_published_weights_answer_by_their_name(motion_videos, tmp_path, monkeyp
     assert best["score"] == pytest.approx(scores.max(), abs=1e-5)
 
 
-def test_weights_for_flow_are_not_shown_video():
-    with pytest.raises(ValueError, match="takes optical flow; expected weights for RGB video"):
-        load_predictor("r2plus1d_34.kinetics400_32f_flow")
-
-
 def test_weights_are_chosen_of_a_run_alone(capsys, tmp_path):
     (tmp_path / "saved_model.pb").write_bytes(b"")
     for model in ("r2plus1d_18.kinetics400_16f", str(tmp_path)):

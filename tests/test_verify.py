@@ -11,6 +11,7 @@ from r21d_keras import VideoResNet
 from r21d_keras.training.cli import main
 from r21d_keras.training.data.frames import ClipSpec
 from r21d_keras.training.data.video_set import read_test_clips
+from r21d_keras.training.flow.methods import clip_flow
 from r21d_keras.training.verify import NOT_TRIED, OK, STEPS, verify, verify_and_print
 from r21d_keras.zoo.labels import load_labels
 from r21d_keras.zoo.preprocessing import Preprocessing, preprocess_input
@@ -37,7 +38,10 @@ def rows(mirror):
     """Name in the tests -> row, each with its file in the mirror."""
     made = {
         "rgb": dataclasses.replace(RGB, preprocessing=NUMBERS),
-        "flow": FLOW,
+        "flow": dataclasses.replace(
+            FLOW,
+            preprocessing=dataclasses.replace(FLOW.preprocessing, resize=36, crop_size=32),
+        ),
         "r2d": dataclasses.replace(R2D, preprocessing=NUMBERS, labels=None),
     }
     made = {name: published_files.publish(counted(row), mirror) for name, row in made.items()}
@@ -67,12 +71,15 @@ def videos(tiny_videos):
 
 def expected_answers(row, videos):
     """(class, probability) of each video by the network that the row's file was made of."""
-    network = seeded_network(row, row.input_shape)
+    network, frames = seeded_network(row, row.input_shape), row.input_shape[0]
     sized = dataclasses.replace(NUMBERS, resize=(36, 48))  # of 48x64
     for video in videos:
-        spec = ClipSpec(num_frames=row.input_shape[0], preprocessing=sized)
-        clips = read_test_clips(video, 2, spec)
-        clips = preprocess_input(clips, dataclasses.replace(NUMBERS, resize=(32, 32)))
+        if row.preprocessing.takes_flow:
+            clips = read_test_clips(video, 2, ClipSpec(num_frames=frames + 1, preprocessing=sized))
+            clips = clip_flow(clips, "farneback")
+        else:
+            clips = read_test_clips(video, 2, ClipSpec(num_frames=frames, preprocessing=sized))
+        clips = preprocess_input(clips, dataclasses.replace(row.preprocessing, resize=(32, 32)))
         logits = network(clips).numpy()
         shares = np.exp(logits - logits.max(axis=1, keepdims=True))
         scores = (shares / shares.sum(axis=1, keepdims=True)).mean(axis=0)
@@ -90,14 +97,25 @@ def test_a_good_file(rows, videos):
         assert answer.score == pytest.approx(score, rel=1e-3)
 
 
-def test_classes_without_labels_are_numbered_and_flow_is_not_shown_videos(rows, videos):
+def test_classes_without_labels_are_numbered(rows, videos):
     verdict = verify(rows["r2d"], videos[:1], num_clips=2)
     ((place, _),) = expected_answers(rows["r2d"], videos[:1])
     assert verdict.answers[0].label == f"class {place}"
     assert verdict.steps == {"file": "published", **dict.fromkeys(STEPS[1:], OK)}
-    flow = verify(rows["flow"], videos)
-    assert (flow.error, flow.answers, flow.steps["clips"]) == ("", (), NOT_TRIED)
-    assert flow.steps["parameters"] == OK
+
+
+def test_weights_for_flow_are_shown_that_of_the_videos(rows, videos):
+    verdict = verify(rows["flow"], videos, num_clips=2)
+    assert verdict.error == "" and verdict.steps["clips"] == OK
+    labels, expected = load_labels("kinetics400"), expected_answers(rows["flow"], videos)
+    for answer, (place, score) in zip(verdict.answers, expected, strict=True):
+        assert answer.label == labels[place] and answer.score == pytest.approx(score, rel=1e-3)
+
+
+def test_without_videos_none_is_tried(rows):
+    verdict = verify(rows["flow"])
+    assert (verdict.error, verdict.answers, verdict.steps["clips"]) == ("", (), NOT_TRIED)
+    assert verdict.steps["parameters"] == OK
 
 
 def bad_rows(rows, mirror):
@@ -164,7 +182,8 @@ def test_the_command(rows, videos, capsys):
     assert [good["weights"], flow["weights"]] == names
     assert good["file"] == "first seen" and good["converted"] == good["clips"] == "ok"
     assert [answer["video"] for answer in good["answers"]] == videos
-    assert good["error"] is None and flow["clips"] == "-" and flow["answers"] == []
+    assert good["error"] is None and flow["clips"] == "ok"
+    assert [answer["video"] for answer in flow["answers"]] == videos
 
 
 def test_the_command_on_all_that_is_published(rows, mirror, monkeypatch, capsys):

@@ -31,7 +31,9 @@ def export(model_dir: str | os.PathLike, out: str | os.PathLike, weights: str = 
     of the classes, `labels` (B, k) string and `scores` (B, k) float32, best first, k = min(5, K):
 
     - `serving_default`: uint8 RGB (B, T, H, W, 3) of any H and W. Resized, cropped, normalised.
-    - `float_clips`: float32 (B, T, S, S, 3), prepared by the caller.
+      Of a flow run: float32 flow (B, T, S, S, 2) in pixels, between T + 1 resized and cropped
+      frames. Normalised alone, as no serving runtime computes flow.
+    - `float_clips`: float32 (B, T, S, S, C), prepared by the caller.
 
     T is free where the network allows it: everywhere but in the r2d family.
     assets.extra/ holds classes.txt and r21d.json, which tells frame rate, clip length, sizes.
@@ -73,28 +75,35 @@ def _archive(
     model: keras.Model, config: TrainConfig, classes: tuple[str, ...]
 ) -> keras.export.ExportArchive:
     """The model with its two endpoints, ready to be written."""
-    size, length = config.crop_size, model.input_shape[1]
+    length, *crop = model.input_shape[1:]  # T, (S, S, C)
 
-    def answer(clips):  # (B, T, S, S, 3) float32
+    def answer(clips):  # (B, T, S, S, C) float32
         probabilities = model(clips, training=False)
         scores, places = tf.math.top_k(probabilities, min(TOP_K, len(classes)))
         labels = tf.gather(tf.constant(classes), places)
         return {"probabilities": probabilities, "labels": labels, "scores": scores}
 
-    def serving_default(clips):  # (B, T, H, W, 3) uint8
+    def serving_rgb(clips):  # (B, T, H, W, 3) uint8
         return answer(_prepare(clips, config.preprocessing))
+
+    def serving_flow(clips):  # (B, T, S, S, 2) float32, pixels
+        return answer(normalise(clips, config.preprocessing))
 
     def float_clips(clips):
         return answer(clips)
 
+    serving_default = {
+        "rgb": (serving_rgb, (None, None, 3), tf.uint8),
+        "flow": (serving_flow, crop, tf.float32),
+    }
     archive = keras.export.ExportArchive()
     archive.track(model)
-    for endpoint, frame, dtype in (
-        (serving_default, (None, None), tf.uint8),
-        (float_clips, (size, size), tf.float32),
-    ):
-        spec = tf.TensorSpec((None, length, *frame, 3), dtype, "clips")
-        archive.add_endpoint(endpoint.__name__, endpoint, [spec])
+    for name, (endpoint, frame, dtype) in {
+        "serving_default": serving_default[config.stream],
+        "float_clips": (float_clips, crop, tf.float32),
+    }.items():
+        spec = tf.TensorSpec((None, length, *frame), dtype, "clips")
+        archive.add_endpoint(name, endpoint, [spec])
     return archive
 
 
@@ -120,6 +129,7 @@ def _write_extra(folder: Path, config: TrainConfig, classes: tuple[str, ...]) ->
         "clip_frames": config.clip_frames,
         "short_video": config.short_video,
         "preprocessing": dataclasses.asdict(config.preprocessing),
+        **({"flow_method": config.flow_method} if config.stream == "flow" else {}),
         "classes": list(classes),
     }
     (folder / METADATA).write_text(json.dumps(about, indent=2) + "\n", "utf-8")

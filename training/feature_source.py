@@ -11,12 +11,13 @@ from absl import logging
 
 from r21d_keras import get_variant
 from r21d_keras.zoo.origin import origin
-from r21d_keras.zoo.preprocessing import KINETICS, Preprocessing
+from r21d_keras.zoo.preprocessing import Preprocessing
 from r21d_keras.zoo.sources import find_source
 from r21d_keras.zoo.weights_h5 import load_h5
 
 from .config import WEIGHTS, ConfigError, validate
 from .feature_options import FeatureOptions
+from .flow.streams import PUBLISHED_METHOD, STREAMS
 from .model_dir import ModelDir, build_model
 
 CLIP_FRAMES = 16  # section 4.1 of the paper, for files that do not say
@@ -26,8 +27,9 @@ CLIP_FRAMES = 16  # section 4.1 of the paper, for files that do not say
 class FeatureSource:
     """A network and how video becomes its input.
 
-    model: takes float32 clips (B, T, S, S, 3), gives logits where it has a classifier; its weights
-    are those of `name` once `load` was called.
+    model: takes float32 clips (B, T, S, S, C), gives logits where it has a classifier; its weights
+    are those of `name` once `load` was called. flow_method: one of flow.methods.METHODS, where it
+    takes flow.
     """
 
     name: str
@@ -36,6 +38,7 @@ class FeatureSource:
     clip_frames: int
     preprocessing: Preprocessing
     short_video: str = "loop"
+    flow_method: str = ""
 
 
 def from_zoo(
@@ -52,24 +55,25 @@ def from_zoo(
         convention: as for `zoo.r2plus1d_18`.
 
     Raises:
-        ValueError: weights that are not known or do not fit, or do not take RGB video; a crop that
-            does not fit.
+        ValueError: weights that are not known or do not fit; a crop that does not fit.
         FileNotFoundError: no such file.
     """
     source = find_source(variant, weights, convention)
     trained = source.clip or (None, None, None, 3)
-    if trained[3] != 3:
-        raise ValueError(
-            f"{source.name} takes clips of {trained[3]} channels"
-            f"{' (horizontal and vertical optical flow)' if trained[3] == 2 else ''}; videos have "
-            "3, RGB. Choose weights for RGB: `r21d zoo list` has them."
-        )
     row = origin(variant, weights)
+    usual = {len(numbers.mean): numbers for numbers in STREAMS.values()}  # by channels
+    if row is None and trained[3] not in usual:
+        raise ValueError(
+            f"{source.name} takes clips of {trained[3]} channels; expected 3, RGB, or 2, optical "
+            "flow. Choose other weights: `r21d zoo list` has some."
+        )
     if row is None:
-        logging.info("%s: video is prepared as for Kinetics, by %s.", source.name, KINETICS)
-    numbers = _changed(row.preprocessing if row else KINETICS, options)
+        logging.info(
+            "%s: video is prepared as for Kinetics, by %s.", source.name, usual[trained[3]]
+        )
+    numbers = _changed(row.preprocessing if row else usual[trained[3]], options)
     frames = options.clip_frames or trained[0] or (row.input_shape[0] if row else CLIP_FRAMES)
-    shape = (frames, numbers.crop_size, numbers.crop_size, 3)
+    shape = (frames, numbers.crop_size, numbers.crop_size, len(numbers.mean))
     pooling = "avg" if source.num_classes is None else None  # so that "avgpool" is always there
     model = source.network(variant, shape, pooling=pooling, classifier_activation=None)
     return FeatureSource(
@@ -78,6 +82,7 @@ def from_zoo(
         load=lambda: source.load(model),
         clip_frames=frames,
         preprocessing=numbers,
+        flow_method=PUBLISHED_METHOD if numbers.takes_flow else "",
     )
 
 
@@ -111,6 +116,7 @@ def from_run(
         clip_frames=changed.clip_frames,
         preprocessing=changed.preprocessing,
         short_video=changed.short_video,
+        flow_method=changed.flow_method if changed.stream == "flow" else "",
     )
 
 

@@ -28,6 +28,8 @@ from .data.video_set import read_test_clips
 from .evaluation.scoring import CLIPS_PER_CALL
 from .feature_options import FeatureOptions, check_out
 from .feature_source import FeatureSource
+from .flow.methods import check_method
+from .flow.streams import frames_shown
 
 PROGRESS_S = 10.0  # seconds between two lines on how far it has come
 # Videos that are read while the network is at work. Each holds its clips, uint8: 10 of 16 frames
@@ -63,6 +65,8 @@ def write_features(
     """
     videos, out, bad = [os.fspath(video) for video in videos], Path(out), []
     check_out(out)
+    if source.flow_method:
+        check_method(source.flow_method, source.preprocessing.crop_size)
     extractor = feature_extractor(source.model, options.layers)
     if options.on_bad_video == "stop":
         with ThreadPoolExecutor(READ_AHEAD) as pool:
@@ -116,7 +120,7 @@ def _work(
 
 
 def _compiled(extractor: keras.Model, source: FeatureSource, pool: str) -> Callable:
-    """uint8 clips (B, T, S, S, 3) in, a dict of features (B, ..., C) out."""
+    """Clips as `ClipSpec.seen`, (B, T, S, S, C), in; a dict of features (B, ..., C) out."""
 
     def run(clips):
         found = extractor(normalise(clips, source.preprocessing), training=False)
@@ -180,12 +184,13 @@ def _ahead(videos: list[str], read: Callable) -> Iterator[tuple[str, Future]]:
 
 
 def _read(video: str, source: FeatureSource, num_clips: int) -> tuple[np.ndarray, np.ndarray]:
-    """Evenly spaced clips, uint8 (N, T, S, S, 3), and their starts in seconds, (N,)."""
+    """Evenly spaced clips (N, T, S, S, C), and their starts in seconds, (N,)."""
     info, numbers = probe(video), source.preprocessing
     spec = ClipSpec(
-        num_frames=source.clip_frames,
+        num_frames=frames_shown(source.clip_frames, numbers),
         preprocessing=dataclasses.replace(numbers, resize=numbers.resized(info.height, info.width)),
         short_video=source.short_video,
+        flow_method=source.flow_method,
     )
     starts_s = uniform_starts(info.duration_s, spec.num_frames, numbers.frame_rate, num_clips)
     return read_test_clips(video, num_clips, spec), starts_s
@@ -200,6 +205,7 @@ def _about(source: FeatureSource, options: FeatureOptions, bad: list) -> np.ndar
         "num_clips": options.num_clips,
         "clip_frames": source.clip_frames,
         "short_video": source.short_video,
+        "flow_method": source.flow_method,
         "preprocessing": dataclasses.asdict(source.preprocessing),
         "skipped": [{"video": path, "reason": reason} for path, reason in bad],
         "r21d_keras": __version__,

@@ -22,6 +22,8 @@ from .data.frames import center_crop
 from .data.pipeline import normalise
 from .evaluation.scoring import ClipScorer, clip_scorer
 from .export import METADATA
+from .flow.methods import check_method, clip_flow
+from .flow.streams import PUBLISHED_METHOD, frames_shown
 from .model_dir import ModelDir, load_run
 
 
@@ -29,7 +31,8 @@ from .model_dir import ModelDir, load_run
 class Predictor:
     """A model with all that is needed to show it a video.
 
-    scorer: takes uint8 RGB clips (N, T, H, W, 3), resized and not yet cropped.
+    clip_frames: of a video that make a clip; of the video, so that flow has one less.
+    scorer: takes uint8 RGB clips (N, clip_frames, H, W, 3), resized and not yet cropped.
     """
 
     classes: tuple[str, ...]
@@ -47,8 +50,8 @@ def load_predictor(model: str | os.PathLike, weights: str | None = None) -> Pred
         weights: one of config.WEIGHTS, for a run alone; None: the first of them.
 
     Raises:
-        ValueError: if it is none of these, weights that take optical flow, or no run and `weights`
-            are given.
+        ValueError: if it is none of these, no run and `weights` are given, or flow that cannot be
+            computed here.
         DownloadError: published weights that cannot be got.
     """
     folder = Path(model)
@@ -72,8 +75,9 @@ def load_predictor(model: str | os.PathLike, weights: str | None = None) -> Pred
 def predictor_of(row: Weights, model: keras.Model) -> Predictor:
     """A Predictor from published weights and the network with them, ending in probabilities."""
     labels = load_labels(row.labels) if row.labels else _numbered(row.num_classes)
-    scorer = _cropped(clip_scorer(model), row.preprocessing)
-    return Predictor(labels, row.input_shape[0], "loop", row.preprocessing, scorer)
+    numbers = row.preprocessing
+    scorer = _cropped(_normalised(clip_scorer(model), numbers), numbers, PUBLISHED_METHOD)
+    return Predictor(labels, frames_shown(row.input_shape[0], numbers), "loop", numbers, scorer)
 
 
 def _only_for_runs(weights: str | None) -> None:
@@ -83,8 +87,10 @@ def _only_for_runs(weights: str | None) -> None:
 
 def _from_run(folder: Path, weights: str) -> Predictor:
     config, classes, model = load_run(folder, weights)
-    scorer = _cropped(clip_scorer(model), config.preprocessing)
-    return Predictor(classes, config.clip_frames, config.short_video, config.preprocessing, scorer)
+    numbers = config.preprocessing
+    scorer = _cropped(_normalised(clip_scorer(model), numbers), numbers, config.flow_method)
+    shown = frames_shown(config.clip_frames, numbers)
+    return Predictor(classes, shown, config.short_video, numbers, scorer)
 
 
 def _from_saved_model(folder: Path) -> Predictor:
@@ -96,13 +102,12 @@ def _from_saved_model(folder: Path) -> Predictor:
     about = json.loads((folder / METADATA).read_text("utf-8"))
     # The signature holds only a weak reference: the loaded object must outlive it.
     scorer = partial(_call_signature, tf.saved_model.load(str(folder)))
-    return Predictor(
-        tuple(about["classes"]),
-        about["clip_frames"],
-        about["short_video"],
-        Preprocessing(**{name: _tupled(value) for name, value in about["preprocessing"].items()}),
-        scorer,
-    )
+    described = {name: _tupled(value) for name, value in about["preprocessing"].items()}
+    numbers = Preprocessing(**described)
+    if numbers.takes_flow:  # its signature takes flow of cropped frames; of RGB, whole ones
+        scorer = _cropped(scorer, numbers, about["flow_method"])
+    shown = frames_shown(about["clip_frames"], numbers)
+    return Predictor(tuple(about["classes"]), shown, about["short_video"], numbers, scorer)
 
 
 def _call_signature(loaded, clips: np.ndarray) -> np.ndarray:
@@ -115,11 +120,6 @@ def _tupled(value):
 
 
 def _from_zoo(row: Weights) -> Predictor:
-    if row.preprocessing.takes_flow:
-        raise ValueError(
-            f"{row.name} takes optical flow; expected weights for RGB video. "
-            "`r21d zoo list --channels=3` names them."
-        )
     return predictor_of(row, BUILDERS[row.variant](weights=row.tag))
 
 
@@ -128,6 +128,17 @@ def _numbered(num_classes: int) -> tuple[str, ...]:
     return tuple(f"class {index}" for index in range(num_classes))
 
 
-def _cropped(run: ClipScorer, numbers: Preprocessing) -> ClipScorer:
-    """`run`, which takes float32 clips, for uint8 clips that are resized and not yet cropped."""
-    return lambda clips: run(normalise(center_crop(clips, numbers.crop_size), numbers))
+def _normalised(run: ClipScorer, numbers: Preprocessing) -> ClipScorer:
+    """`run`, which takes normalised clips, for clips as they are."""
+    return lambda clips: run(normalise(clips, numbers))
+
+
+def _cropped(run: ClipScorer, numbers: Preprocessing, flow_method: str) -> ClipScorer:
+    """`run` for uint8 RGB clips that are resized and not yet cropped.
+
+    Where it takes flow, that of the crops is computed by `flow_method`.
+    """
+    if not numbers.takes_flow:
+        return lambda clips: run(center_crop(clips, numbers.crop_size))
+    check_method(flow_method, numbers.crop_size)
+    return lambda clips: run(clip_flow(center_crop(clips, numbers.crop_size), flow_method))

@@ -50,8 +50,7 @@ def verify(row: Weights, videos: Sequence[str] = (), num_clips: int = NUM_CLIPS)
     """Gets the file of a row, checks its hash, converts it, builds the network and tries it.
 
     The file comes from the cache or from R21D_MIRROR where it is there; the network from its public
-    builder. `videos` are classified, unless the network takes optical flow. Nothing is raised:
-    whatever goes wrong is in the verdict.
+    builder. `videos` are classified. Nothing is raised: whatever goes wrong is in the verdict.
     """
     steps, answers, error = dict.fromkeys(STEPS, NOT_TRIED), (), ""
     trial = _steps(row, videos, num_clips)
@@ -110,7 +109,7 @@ def _steps(
     if count != row.num_params:
         raise ValueError(f"{count:,} parameters; expected {row.num_params:,}.")
     yield OK, ()
-    if not videos or row.preprocessing.takes_flow:
+    if not videos:
         yield NOT_TRIED, ()
         return
     yield OK, tuple(_answers(row, model, videos, num_clips))

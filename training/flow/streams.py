@@ -1,14 +1,26 @@
 """The streams of the paper's two-stream networks: what a network sees of a video."""
 
-from r21d_keras.zoo.preprocessing import FLOW, KINETICS
+from r21d_keras.zoo.preprocessing import FLOW, KINETICS, Preprocessing
 
 STREAMS = {"rgb": KINETICS, "flow": FLOW}
 """By name, the numbers that apply where none are given: scale and channels are the stream's."""
 
 
-def stream_of(numbers) -> str:
+PUBLISHED_METHOD = "farneback"
+"""The row of methods.METHODS by which the flow of the published weights was computed."""
+
+
+def stream_of(numbers: Preprocessing) -> str:
     """The stream, a name of STREAMS, whose input a Preprocessing describes."""
     return "flow" if numbers.takes_flow else "rgb"
+
+
+def frames_shown(clip_frames: int, numbers: Preprocessing) -> int:
+    """Frames of a video that make a clip of `clip_frames` for a network with these numbers.
+
+    Flow is between frames, of which it takes one more: VMZ's 32 flows are of 33 frames.
+    """
+    return clip_frames + int(numbers.takes_flow)
 
 
 def conflict(config) -> str:
