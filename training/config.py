@@ -47,6 +47,9 @@ class TrainConfig:
     splits: str = option("", "folder of the official lists", path=True)
     split: int = option(1, "which official split of UCF101 or HMDB51", low=1)
     manifest: str = option("", "CSV manifest of --dataset=csv", path=True)
+    records: str = option(
+        "", "folder of `r21d prepare`, to read its records in place of the videos", path=True
+    )
     on_bad_video: str = option(
         "check",
         "check: unreadable files are an error before training; skip: leave them out and report; "

@@ -6,6 +6,7 @@ from dataclasses import replace
 from absl import logging
 
 from ..config import TrainConfig
+from ..records.load import load_records
 from . import motion
 from .catalog import Dataset, get_dataset
 from .listings import SHOWN, SUBSETS, Places, first, present
@@ -16,6 +17,8 @@ from .video_set import Files, Rendered, VideoSet
 def load_dataset(config: TrainConfig, subset: str) -> VideoSet:
     """The videos of `config.dataset` that are for "train" or "test", every file opened and checked.
 
+    With `config.records` they come from records that `r21d prepare` made.
+
     Raises:
         ValueError: folders, lists or files that are absent or not as expected, all of them in one
             error; with on_bad_video="skip" unreadable files are left out instead, unless that
@@ -24,7 +27,10 @@ def load_dataset(config: TrainConfig, subset: str) -> VideoSet:
     if subset not in SUBSETS:
         raise ValueError(f"subset={subset!r}: expected one of {', '.join(SUBSETS)}.")
     row = get_dataset(config.dataset)
-    videos = _listed(row, config, subset) if row.lister else _motion(config, subset)
+    if config.records:
+        videos = load_records(config, subset)
+    else:
+        videos = _listed(row, config, subset) if row.lister else _motion(config, subset)
     if not videos.labels:
         raise ValueError(f"{videos.name}: no video for {subset}; expected at least one.")
     if not videos.paths:
@@ -34,7 +40,8 @@ def load_dataset(config: TrainConfig, subset: str) -> VideoSet:
             f"{videos.name}: 1 class, {videos.classes[0]!r}; expected at least 2, which is what a "
             "network can learn to tell apart."
         )
-    videos = _checked(videos, config)
+    if not config.records:  # these were decoded once, and have checksums
+        videos = _checked(videos, config)
     if subset == "train":
         _check_every_class(videos)
     return videos

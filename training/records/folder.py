@@ -7,7 +7,7 @@ from absl import logging
 
 from r21d_keras.zoo.durable import put_text
 
-from ..config import ConfigError
+from ..options import ConfigError
 from .manifest import Manifest, manifest_of, read_manifest
 from .plan import Plan
 from .shards import ShardWriter, write_journal

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field, fields
 
 from r21d_keras.zoo.durable import put_text
 
-from ..config import ConfigError
+from ..options import ConfigError
 from .plan import Plan
 
 NAME = "manifest.json"
@@ -100,6 +100,8 @@ def read_manifest(folder: pathlib.Path) -> Manifest | None:
         values.pop("counts")
         records = tuple(map(_of_row, values.pop("records")))
         tuples = {name: tuple(values.pop(name)) for name in _TUPLES}
+        for row in tuples["skipped"]:
+            row["splits"] = _splits(row["splits"])
         return Manifest(**values, **tuples, records=records)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ConfigError(
@@ -147,5 +149,10 @@ def _as_row(record: Record) -> dict:
 def _of_row(row: dict) -> Record:
     known = {f.name: row.pop(f.name) for f in fields(Record) if f.name != "more"}
     known["labels"] = tuple(known["labels"])
-    known["splits"] = {int(split): subset for split, subset in known["splits"].items()}
+    known["splits"] = _splits(known["splits"])
     return Record(**known, more=row)
+
+
+def _splits(splits: Mapping) -> dict[int, str]:
+    """JSON's keys are text."""
+    return {int(split): subset for split, subset in splits.items()}

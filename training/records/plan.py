@@ -6,9 +6,9 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from ..config import ConfigError
 from ..data.catalog import get_dataset
 from ..data.catalogued import Catalogued
+from ..options import ConfigError
 
 # About 0.2 GB of UCF101: enough shards to read in parallel, and none so large that it is a pain.
 VIDEOS_PER_SHARD = 256

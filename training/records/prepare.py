@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from absl import logging
 from filelock import FileLock, Timeout
 
-from ..config import ConfigError
 from ..data.decoder import VideoError
 from ..data.readable import unreadable
+from ..options import ConfigError
 from .folder import begin, finish
 from .manifest import Manifest
 from .plan import Plan

@@ -12,15 +12,15 @@ from ..data.disk import PROGRESS_S
 class Progress:
     """A bar on a terminal, else a line in the log now and then; both with the time left."""
 
-    def __init__(self, what: str, total: int, done: int = 0):
-        """`what` has been done to `done` of `total` videos already: "Prepared"."""
+    def __init__(self, what: str, total: int, done: int = 0, unit: str = "video"):
+        """`what` has been done to `done` of `total` units already: "Prepared"."""
         from tqdm import tqdm
 
         self.total, self.done = total, done
-        self._what, self._first = what, done
+        self._what, self._unit, self._first = what, unit, done
         self._began_s = self._said_s = time.monotonic()
         self._bar = tqdm(
-            desc=what, total=total, initial=done, unit="video", disable=not sys.stderr.isatty()
+            desc=what, total=total, initial=done, unit=unit, disable=not sys.stderr.isatty()
         )
 
     def step(self) -> None:
@@ -32,8 +32,8 @@ class Progress:
             self._said_s = now_s
             rate = (self.done - self._first) / (now_s - self._began_s)
             left = datetime.timedelta(seconds=round((self.total - self.done) / rate))
-            told = self._what, self.done, self.total, rate, left
-            logging.info("%s %d of %d videos, %.1f a second, %s left.", *told)
+            told = self._what, self.done, self.total, self._unit, rate, left
+            logging.info("%s %d of %d %ss, %.1f a second, %s left.", *told)
 
     def __enter__(self):
         return self

@@ -11,10 +11,10 @@ import numpy as np
 
 from r21d_keras.zoo.preprocessing import KINETICS, Preprocessing
 
-from ..config import ConfigError
 from ..data.decoder import UntrustedStamps, open_video
 from ..data.frames import resize_frame
 from ..data.video import check_end, frames_in, probe
+from ..options import ConfigError
 from . import keys
 from .plan import Encoder, Item
 from .sequence_example import encode
