@@ -7,58 +7,9 @@ from collections.abc import Mapping
 
 from absl import flags
 
-from r21d_keras.zoo.origin import origin
-from r21d_keras.zoo.table import CHANNELS
-
 from .config import FIELDS, ConfigError, TrainConfig, typed, validate
-from .flow.streams import STREAMS, stream_of
-
-RECIPES = {
-    "default": {},
-    # A narrow network that learns the eight motions from scratch in minutes on two CPU cores.
-    "demo": {
-        "dataset": "motion",
-        "variant": "r2plus1d_10",
-        "width_multiplier": 0.125,
-        "clip_frames": 8,
-        "crop_size": 32,
-        "resize_height": 32,
-        "resize_width": 32,
-        "random_flip": False,
-        "epochs": 12,
-        "clips_per_epoch": 1280,
-        "base_learning_rate": 0.1,
-        "warmup_epochs": 1.0,
-        "schedule": "cosine",
-        "num_cpu_replicas": 2,
-    },
-    # A few classes of UCF101 from scratch within half an hour on two CPU cores. A few hundred
-    # videos are soon known by heart: hence jitter, dropout and smoothing. At 7.5 Hz eight frames
-    # show a second of the action.
-    "ucf101_small_cpu": {
-        "dataset": "ucf101",
-        "variant": "r2plus1d_10",
-        "width_multiplier": 0.25,
-        "clip_frames": 8,
-        "frame_rate": 7.5,
-        "crop_size": 56,
-        "resize_height": 64,
-        "resize_width": 86,
-        "jitter_scale": 1.5,
-        "jitter_color": 0.3,
-        "dropout": 0.5,
-        "label_smoothing": 0.1,
-        "weight_decay": 5e-4,
-        "clips_per_epoch": 1080,
-        "epochs": 80,
-        "global_batch_size": 16,
-        "base_learning_rate": 0.05,
-        "warmup_epochs": 2.0,
-        "schedule": "cosine",
-        "validate_every": 10,
-    },
-}
-"""Named rows of values that differ from TrainConfig's defaults."""
+from .origins import INPUT, NETWORK, named, numbers_of_stream, numbers_of_weights, run_at
+from .recipe_rows import RECIPES
 
 
 def resolve(
@@ -67,8 +18,9 @@ def resolve(
     """A checked configuration: the recipe, over it the file's values, over those `overrides`.
 
     Under them all are the stream's own mean and deviation and, over these, the numbers of published
-    weights, if `weights` are some or a file that was converted from them: convention, clip length,
-    size, frame rate and normalisation.
+    weights, if `weights` are some or a file that was converted from them, or those of the run that
+    `init_from` names: convention, clip length, size, frame rate and normalisation. The network of
+    such a run, and its weights, are taken over those of the recipe.
 
     Args:
         recipe: a name of RECIPES.
@@ -81,10 +33,19 @@ def resolve(
     if recipe not in RECIPES:
         raise ConfigError(f"Unknown recipe {recipe!r}. Known: {', '.join(RECIPES)}.")
     values = typed(RECIPES[recipe], f"recipe {recipe!r}")
-    if config_file:
-        values |= typed(_read_values(pathlib.Path(config_file)), config_file)
-    values |= typed(overrides or {})
-    config = TrainConfig(**(_numbers_of_stream(values) | _numbers_of_weights(values) | values))
+    given = typed(_read_values(pathlib.Path(config_file)), config_file) if config_file else {}
+    given |= typed(overrides or {})
+    numbers = {}
+    if given.get("init_from"):
+        run = run_at(given["init_from"])
+        numbers = {name: getattr(run, name) for name in INPUT}
+        values |= {"weights": "none"} | {name: getattr(run, name) for name in NETWORK}
+        if given.get("stream", run.stream) != run.stream:
+            numbers = {}  # of another kind of input: `find_start` says so
+    values |= given
+    values["weights"] = named(values)
+    numbers = numbers_of_stream(values) | numbers | numbers_of_weights(values)
+    config = TrainConfig(**(numbers | values))
     validate(config)
     return config
 
@@ -139,47 +100,6 @@ def given_flags(flag_values: flags.FlagValues = flags.FLAGS) -> dict:
                     f"--{name}={','.join(value)}: expected 2 or 3 numbers with commas between them."
                 ) from None
     return given
-
-
-def _numbers_of_stream(values: Mapping) -> dict:
-    """The mean and deviation of the stream, as options; of an unknown one nothing."""
-    stream = values.get("stream", FIELDS["stream"].default)
-    numbers = STREAMS.get(stream)
-    return {"mean": numbers.mean, "std": numbers.std} if numbers else {}
-
-
-def _numbers_of_weights(values: Mapping) -> dict:
-    """What published weights saw in training, as options; nothing of those of one's own."""
-    variant, weights = (values.get(name, FIELDS[name].default) for name in ("variant", "weights"))
-    if weights == "none":
-        return {}
-    try:
-        row = origin(variant, weights)
-    except ValueError as error:
-        raise ConfigError(f"weights={weights!r}: {error}") from None
-    if row is None:
-        return {}
-    numbers = row.preprocessing
-    stream = values.get("stream", FIELDS["stream"].default)
-    if stream in STREAMS and stream_of(numbers) != stream:
-        what, channels = CHANNELS[len(numbers.mean)], len(STREAMS[stream].mean)
-        raise ConfigError(
-            f"weights={weights!r} of {variant} take {what}, and stream={stream!r}. Give "
-            f"--stream={stream_of(numbers)}, or other weights: `r21d zoo list "
-            f"--channels={channels}` names them."
-        )
-    # A shorter side with the aspect kept becomes the paper's 4:3 frame of that height.
-    height, width = numbers.resized(3, 4)
-    return {
-        "convention": row.convention,
-        "clip_frames": row.input_shape[0],
-        "crop_size": numbers.crop_size,
-        "resize_height": height,
-        "resize_width": width,
-        "frame_rate": numbers.frame_rate,
-        "mean": numbers.mean,
-        "std": numbers.std,
-    }
 
 
 def _read_values(path: pathlib.Path) -> dict:
