@@ -101,7 +101,7 @@ def _described(example: SequenceExample, where: str, frame_rate: float | None) -
     if not rate:
         raise ConfigError(
             f"{where} does not say its frame rate. Index the folder once by "
-            "`r21d prepare --scan=FOLDER --frame_rate=HZ`."
+            "`r21d prepare --scan --out=FOLDER --dataset=NAME --frame_rate=HZ`."
         )
     frame = decode_frame(values(jpegs[0])[0])
     if frame is None:

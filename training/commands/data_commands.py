@@ -1,0 +1,194 @@
+"""The command `r21d prepare` as a table, like commands.py."""
+
+from absl import flags
+
+from .command import DONE, FAILED, Command, UsageError, no_more, required
+
+RUNNERS = ("local", "beam")
+_MODES = ("check", "verify", "scan")
+
+
+def _define_prepare(values: flags.FlagValues) -> None:
+    from ..data.catalog import DATASETS
+    from ..records.plan import SUBSETS, VIDEOS_PER_SHARD
+    from ..records.prepare import ON_BAD_VIDEO
+
+    flags.DEFINE_enum(
+        "dataset", None, list(DATASETS), "the data set (`r21d datasets`)", flag_values=values
+    )
+    for name, text in (
+        ("videos", "folder of the videos"),
+        ("splits", "folder of the official lists"),
+        ("manifest", "CSV manifest of --dataset=csv"),
+        ("out", "folder of records to make, to go on with, or to look at"),
+        ("report", "JSON file to write with what --check finds"),
+    ):
+        flags.DEFINE_string(name, "", text, flag_values=values)
+    for name, text in (
+        ("check", "look for videos that are missing, unreadable, doubled or mislabelled; no more"),
+        ("verify", "compare every byte in --out with its manifest; no more"),
+        ("scan", "write a manifest of the records in --out, which others made; no more"),
+    ):
+        flags.DEFINE_boolean(name, False, text, flag_values=values)
+    flags.DEFINE_enum(
+        "subset", SUBSETS[0], list(SUBSETS), "what to prepare of --split", flag_values=values
+    )
+    flags.DEFINE_enum(
+        "on_bad_video",
+        ON_BAD_VIDEO[0],
+        list(ON_BAD_VIDEO),
+        "check: unreadable files are an error before any work; skip: leave them out and say so in "
+        "the manifest; stop: they are an error when their turn comes",
+        flag_values=values,
+    )
+    flags.DEFINE_enum(
+        "runner", RUNNERS[0], list(RUNNERS), "local: processes of this machine", flag_values=values
+    )
+    flags.DEFINE_string(
+        "beam_options",
+        "",
+        "options of the Beam pipeline, as on its own command line: '--runner=FlinkRunner ...'",
+        flag_values=values,
+    )
+    _define_numbers(values, VIDEOS_PER_SHARD)
+
+
+def _define_numbers(values: flags.FlagValues, videos_per_shard: int) -> None:
+    from ..records.rgb import FrameOptions
+
+    default = FrameOptions()
+    for name, value, low, text in (
+        ("split", 0, 0, "make train-* and test-* of this split; 0: all videos, for every split"),
+        ("resize_height", default.resize_height, 8, "height of the frames, pixels"),
+        ("resize_width", default.resize_width, 8, "width of the frames, pixels"),
+        ("short_side", 0, 0, "keep the aspect, with this shorter side in pixels; 0: do not"),
+        ("jpeg_quality", default.jpeg_quality, 1, "from 1 to 100"),
+        ("videos_per_shard", videos_per_shard, 1, "videos in a file, at most"),
+        ("processes", 0, 0, "videos decoded at once; 0: one a CPU core"),
+    ):
+        flags.DEFINE_integer(name, value, text, lower_bound=low, flag_values=values)
+    flags.DEFINE_float(
+        "frame_rate",
+        None,
+        f"frames a second to keep, Hz (default {default.frame_rate:g}); with --scan, of records "
+        "that do not say",
+        lower_bound=0.0,
+        flag_values=values,
+    )
+
+
+def _prepare(values: flags.FlagValues, positional: list[str]) -> int:
+    no_more(positional)
+    given = [mode for mode in _MODES if values[mode].value]
+    if len(given) > 1:
+        raise UsageError(f"--{given[0]} and --{given[1]}: give one of them.")
+    if values["report"].value and given != ["check"]:
+        raise UsageError("--report: expected with --check, whose findings it holds.")
+    return _DO[given[0] if given else ""](values)
+
+
+def _make(values: flags.FlagValues) -> int:
+    """Writes the records."""
+    from ..data.catalogued import listed
+    from ..records.plan import make_plan
+    from ..records.rgb import KIND, FrameOptions
+
+    name = required(values, "dataset", "the data set, a name of `r21d datasets`")
+    out = required(values, "out", "the folder of records to make")
+    options = {f: values[f].value for f in FrameOptions.__dataclass_fields__}
+    try:
+        frames = FrameOptions(**{f: value for f, value in options.items() if value is not None})
+    except ValueError as error:
+        raise UsageError(str(error)) from None
+    plan = make_plan(
+        listed(name, _places(values)),
+        KIND,
+        frames.encoder,
+        frames.as_json,
+        split=values["split"].value,
+        subset=values["subset"].value,
+        videos_per_shard=values["videos_per_shard"].value,
+    )
+    return report(_run(plan, out, values), out)
+
+
+def _run(plan, out: str, values: flags.FlagValues):
+    """Prepares by --runner; returns the manifest."""
+    on_bad_video = values["on_bad_video"].value
+    if values["runner"].value == "beam":
+        from ..records.beam import prepare_by_beam
+
+        arguments = values["beam_options"].value.split()
+        return prepare_by_beam(plan, out, on_bad_video=on_bad_video, arguments=arguments)
+    from ..records.prepare import prepare
+
+    return prepare(plan, out, processes=values["processes"].value, on_bad_video=on_bad_video)
+
+
+def report(manifest, out: str) -> int:
+    """Prints what a folder of records holds; returns an exit code."""
+    counts = manifest.counts
+    print(
+        f"{out}: {counts['videos']} videos, {counts['frames']} frames, "
+        f"{counts['bytes'] / 1e9:.2f} GB in {counts['shards']} shards"
+    )
+    for row in manifest.skipped:
+        print(f"skipped {row['name']}: {row['reason']}")
+    if manifest.missing:
+        print(f"missing: {len(manifest.missing)} videos that the lists have, but not the disk")
+    return DONE
+
+
+def _check(values: flags.FlagValues) -> int:
+    from ..data.check import run_check
+
+    name = required(values, "dataset", "the data set, a name of `r21d datasets`")
+    processes = values["processes"].value
+    right = run_check(name, _places(values), values["report"].value, processes)
+    return DONE if right else FAILED
+
+
+def _verify(values: flags.FlagValues) -> int:
+    from ..records.verify import verify
+
+    out = required(values, "out", "the folder of records to look at")
+    manifest, wrong = verify(out)
+    report(manifest, out)
+    for line in wrong:
+        print(f"wrong: {line}")
+    print("The same `r21d prepare` makes shards anew that you remove." if wrong else "All right.")
+    return FAILED if wrong else DONE
+
+
+def _scan(values: flags.FlagValues) -> int:
+    import pathlib
+
+    from ..records.foreign import scan
+    from ..records.manifest import read_manifest
+
+    out = pathlib.Path(required(values, "out", "the folder of records to look at"))
+    name = required(values, "dataset", "which data set the records are of")
+    if not out.is_dir() or read_manifest(out):
+        raise UsageError(f"--out={str(out)!r}: expected a folder of records without manifest.json.")
+    manifest = scan(out, name, values["frame_rate"].value)
+    manifest.write(out)
+    return report(manifest, str(out))
+
+
+def _places(values: flags.FlagValues):
+    from ..data.listings import Places
+
+    return Places(*(values[name].value for name in ("videos", "splits", "manifest")))
+
+
+_DO = {"": _make, "check": _check, "verify": _verify, "scan": _scan}
+
+DATA_COMMANDS = {
+    "prepare": Command(
+        "decode a data set once, into records that train several times as fast",
+        "--dataset=NAME --videos=DIR --out=DIR | --check ... | --verify --out=DIR | --scan ...",
+        _define_prepare,
+        _prepare,
+    ),
+}
+"""By name."""
