@@ -8,11 +8,15 @@ import tempfile
 
 import numpy as np
 
+from r21d_keras.zoo import cache
+from r21d_keras.zoo.download import Patience
 from r21d_keras.zoo.weights import WEIGHTS
 from tests import checkpoint_files, named_checkpoints
 
 VARIANT = "f_r2d_10"  # 5 million numbers: of the smallest
 NUM_CLASSES = 5
+NAME = "net.pkl"
+QUICK = Patience(tries=2, backoff_s=0.001)
 
 
 def row_of(**fields):
@@ -56,3 +60,18 @@ def small_file(seed) -> bytes:
         noise = np.random.default_rng(seed).standard_normal(25_000).astype("float32")
         checkpoint_files.write_caffe2_pickle(path, {"conv1_w": noise})
         return path.read_bytes()
+
+
+BODY, OTHER = small_file(0), small_file(1)
+SHA256, SHA256_OTHER = (hashlib.sha256(body).hexdigest() for body in (BODY, OTHER))
+
+
+def get(row):
+    """The original file of `row`, asked for without much patience."""
+    return cache.original_file(row, patience=QUICK)
+
+
+def assert_says(error, *parts):
+    """The message of a raised error has each of the parts."""
+    for part in parts:
+        assert str(part) in str(error.value), (part, str(error.value))

@@ -7,6 +7,8 @@ import sys
 import numpy as np
 import pytest
 
+from tests.http_server import running
+
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 NUM_CPUS = 2  # logical devices, for strategies with two replicas
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
@@ -179,3 +181,20 @@ def encode(path, frames, codec="mpeg4", rate=15, pix_fmt="yuv420p", options=None
             container.mux(stream.encode(picture))
         container.mux(stream.encode())
     return path
+
+
+@pytest.fixture
+def server(monkeypatch):
+    """A real HTTP server on loopback: tests/http_server.py."""
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    with running() as server:
+        yield server
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch):
+    """An empty R21D_HOME, online, without a mirror; the folder itself is not made."""
+    monkeypatch.setenv("R21D_HOME", str(tmp_path / "home"))
+    for name in ("R21D_OFFLINE", "R21D_MIRROR"):
+        monkeypatch.delenv(name, raising=False)
+    return tmp_path / "home"

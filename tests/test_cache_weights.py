@@ -17,7 +17,7 @@ from r21d_keras.zoo import cache
 from r21d_keras.zoo.checkpoints.torch_names import differing
 from r21d_keras.zoo.errors import CheckpointError, DownloadError
 from tests.cached_rows import NUM_CLASSES, VARIANT, arrays, checkpoint, row_of, sha256
-from tests.http_server import Answer, running
+from tests.http_server import Answer
 
 WEIGHTS = "weights" if KERAS3 else "weights-keras2"
 NAME = "net.pkl"
@@ -50,23 +50,8 @@ assert not any(os.waitpid(child, 0)[1] for child in children)
 
 
 @pytest.fixture
-def server(monkeypatch):
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    with running() as server:
-        server.serve(NAME, checkpoint())
-        yield server
-
-
-@pytest.fixture
-def home(tmp_path, monkeypatch):
-    monkeypatch.setenv("R21D_HOME", str(tmp_path))
-    for name in ("R21D_OFFLINE", "R21D_MIRROR"):
-        monkeypatch.delenv(name, raising=False)
-    return tmp_path
-
-
-@pytest.fixture
 def fields(server):
+    server.serve(NAME, checkpoint())
     return {"url": f"{server.url}/{NAME}", "file_name": NAME, "file_hash": f"sha256:{sha256()}"}
 
 
@@ -103,7 +88,7 @@ def test_converted_on_first_use_and_then_just_there(home, server, fields, monkey
 @pytest.mark.parametrize("card", [None, "{", '{"source_sha256": "0"}'])
 def test_a_file_without_its_card_is_made_again(home, server, fields, card):
     weights = home / WEIGHTS / f"{VARIANT}.test_16f.weights.h5"
-    weights.parent.mkdir()
+    weights.parent.mkdir(parents=True)
     weights.write_bytes(b"anything")
     if card:
         (weights.parent / f"{VARIANT}.test_16f.json").write_text(card)
@@ -155,7 +140,7 @@ def test_a_converted_file_that_was_cut_off_is_made_again(home, server, fields, s
 @pytest.mark.skipif(not os.path.isfile("/sys/kernel/fscaps"), reason="a file that cannot be mapped")
 def test_an_original_that_cannot_be_read_is_not_a_folder_that_cannot_be_written(home, fields):
     original = home / "downloads" / NAME
-    original.parent.mkdir()
+    original.parent.mkdir(parents=True)
     original.symlink_to("/sys/kernel/fscaps")
     published = hashlib.sha256(original.read_bytes()).hexdigest()
     with pytest.raises(

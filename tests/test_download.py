@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from r21d_keras.zoo.download import MissingError, Patience, copy_file, download
 from r21d_keras.zoo.errors import CheckpointError, DownloadError
-from tests.http_server import Answer, running
+from tests.http_server import Answer
 
 BODY = random.Random(0).randbytes(3_000_000)
 SHA256, SHA1 = hashlib.sha256(BODY).hexdigest(), hashlib.sha1(BODY).hexdigest()
@@ -29,13 +29,6 @@ import sys
 from r21d_keras.zoo.download import download
 print(download(sys.argv[1], sys.argv[2]))
 """
-
-
-@pytest.fixture
-def server(monkeypatch):
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    with running() as server:
-        yield server
 
 
 @pytest.fixture

@@ -13,45 +13,25 @@ import filelock
 import pytest
 
 from r21d_keras.zoo import cache
-from r21d_keras.zoo.download import Patience
 from r21d_keras.zoo.errors import CheckpointError, DownloadError
-from tests.cached_rows import row_of, small_file
-from tests.http_server import Answer, running
-
-BODY, OTHER = small_file(0), small_file(1)
-SHA256, SHA256_OTHER = (hashlib.sha256(body).hexdigest() for body in (BODY, OTHER))
-QUICK = Patience(tries=2, backoff_s=0.001)
-NAME = "net.pkl"
-
-
-@pytest.fixture
-def server(monkeypatch):
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    with running() as server:
-        yield server
-
-
-@pytest.fixture
-def home(tmp_path, monkeypatch):
-    monkeypatch.setenv("R21D_HOME", str(tmp_path / "home"))
-    for name in ("R21D_OFFLINE", "R21D_MIRROR"):
-        monkeypatch.delenv(name, raising=False)
-    return tmp_path / "home"
+from tests.cached_rows import (
+    BODY,
+    NAME,
+    OTHER,
+    QUICK,
+    SHA256,
+    SHA256_OTHER,
+    assert_says,
+    get,
+    row_of,
+)
+from tests.http_server import Answer
 
 
 @pytest.fixture
 def row(server):
     """A row without a published hash, whose authors' server is `server`."""
     return row_of(url=server.serve(NAME, BODY), file_name=NAME)
-
-
-def get(row):
-    return cache.original_file(row, patience=QUICK)
-
-
-def assert_says(error, *parts):
-    for part in parts:
-        assert str(part) in str(error.value), (part, str(error.value))
 
 
 @pytest.fixture

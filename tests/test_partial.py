@@ -13,7 +13,7 @@ import pytest
 
 from r21d_keras.zoo.download import Patience, download
 from r21d_keras.zoo.errors import CheckpointError, DownloadError
-from tests.http_server import Answer, running
+from tests.http_server import Answer
 
 BODY = random.Random(0).randbytes(3_000_000)
 OTHER = random.Random(1).randbytes(3_000_000)
@@ -33,13 +33,6 @@ import resource, signal
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, resource.RLIM_INFINITY))
 """
-
-
-@pytest.fixture
-def server(monkeypatch):
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    with running() as server:
-        yield server
 
 
 @pytest.fixture
