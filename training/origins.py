@@ -113,7 +113,7 @@ def _best(rows: list[Weights], variant: str, stream: str) -> Weights:
             f"there are none of {variant} for stream={stream!r}. `r21d zoo list "
             f"--channels={len(STREAMS[stream].mean)}` names those there are."
         )
-    return max(rows, key=lambda row: row.video_top1 or 0.0)
+    return max(rows, key=lambda row: (row.video_top1 or 0.0, row.file_hash is not None))
 
 
 def _value(values: Mapping, name: str):
