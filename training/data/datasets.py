@@ -6,6 +6,7 @@ from dataclasses import replace
 from absl import logging
 
 from ..config import TrainConfig
+from ..flow.methods import check_method
 from ..records.load import load_records
 from . import motion
 from .catalog import Dataset, get_dataset
@@ -33,6 +34,8 @@ def load_dataset(config: TrainConfig, subset: str) -> VideoSet:
         videos = _listed(row, config, subset) if row.lister else _motion(config, subset)
     if not videos.labels:
         raise ValueError(f"{videos.name}: no video for {subset}; expected at least one.")
+    if config.stream == "flow" and videos.source.stream == "rgb":  # found before any work
+        check_method(config.flow_method, config.crop_size)
     if not videos.paths:
         return videos
     if len(videos.classes) < 2:

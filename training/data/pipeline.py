@@ -43,14 +43,21 @@ class BadVideos:
 
 def clip_spec(videos: VideoSet, config: TrainConfig) -> ClipSpec:
     """What a clip of `videos` is to be under `config`."""
+    computed = config.stream == "flow" and videos.source.stream == "rgb"  # not read from records
     return ClipSpec(
-        num_frames=config.clip_frames,
+        num_frames=config.clip_frames + computed,  # T flows are of T + 1 frames
+        flow_method=config.flow_method if computed else "",
         preprocessing=config.preprocessing,
         short_video=config.short_video,
         random_flip=config.random_flip and videos.mirror_safe,
         jitter_scale=config.jitter_scale,
         jitter_color=config.jitter_color,
     )
+
+
+def pixel_type(config: TrainConfig) -> tf.DType:
+    """What clips are made of before normalisation: uint8 for RGB, float32 for flow in pixels."""
+    return tf.float32 if config.preprocessing.takes_flow else tf.uint8
 
 
 def num_readers(config: TrainConfig) -> int:
@@ -104,7 +111,7 @@ def targets(videos: VideoSet) -> Callable[[tf.Tensor], tf.Tensor]:
 def train_batches(
     videos: VideoSet, config: TrainConfig, epoch: int, bad_videos: BadVideos | None = None
 ) -> tf.data.Dataset:
-    """One epoch to train on: float32 clips (b, T, S, S, 3), normalised, and `targets` (b, ...).
+    """One epoch to train on: float32 clips (b, T, S, S, C), normalised, and `targets` (b, ...).
 
     b is config.global_batch_size, less in the last batch where the clips do not divide evenly.
     The same for any number of readers and any batch size. A file that fails is replaced by the
@@ -126,7 +133,7 @@ def train_batches(
         raise ValueError(f"{videos.name}: none of the {len(videos)} videos can be read any more.")
 
     def read(example):
-        clip, index = tf.numpy_function(load, [example], [tf.uint8, tf.int32])
+        clip, index = tf.numpy_function(load, [example], [pixel_type(config), tf.int32])
         return tf.ensure_shape(clip, config.clip_shape), target(tf.ensure_shape(index, ()))
 
     return (
@@ -146,7 +153,7 @@ def train_batches(
 def test_clips(
     videos: VideoSet, config: TrainConfig, num_clips: int, bad_videos: BadVideos | None = None
 ) -> tf.data.Dataset:
-    """One element a video, in order: float32 clips (num_clips, T, S, S, 3) and its int32 index.
+    """One element a video, in order: float32 clips (num_clips, T, S, S, C) and its int32 index.
 
     Evenly spaced clips, centre crops, normalised. Files that fail are left out and added to
     `bad_videos`, or end the data as in `train_batches`.
@@ -160,10 +167,10 @@ def test_clips(
             return videos.test_clips_at(int(index), num_clips, spec), np.int32(index)
         except VideoError as error:
             _note(error, config, bad_videos)
-            return np.zeros(shape, np.uint8), np.int32(-1)
+            return np.zeros(shape, pixel_type(config).as_numpy_dtype), np.int32(-1)
 
     def read(index):
-        clips, index = tf.numpy_function(load, [index], [tf.uint8, tf.int32])
+        clips, index = tf.numpy_function(load, [index], [pixel_type(config), tf.int32])
         return tf.ensure_shape(clips, shape), tf.ensure_shape(index, ())
 
     return (
@@ -192,7 +199,7 @@ def _options() -> tf.data.Options:
 
 
 def normalise(clips: tf.Tensor, preprocessing: Preprocessing) -> tf.Tensor:
-    """uint8 RGB (..., 3) to float32: divided by the scale, less the mean, over the deviation."""
+    """RGB or flow (..., C) to float32: divided by the scale, less the mean, over the deviation."""
     scaled = tf.cast(clips, tf.float32) / preprocessing.scale
     return (scaled - tf.constant(preprocessing.mean)) / tf.constant(preprocessing.std)
 

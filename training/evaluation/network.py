@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from ..config import TrainConfig
-from ..data.pipeline import normalise
+from ..data.pipeline import normalise, pixel_type
 from ..model_dir import ModelDir, load_run
 from .protocols import Protocol, Reach
 from .through_time import State, ThroughTime
@@ -37,7 +37,7 @@ class Network:
         self._head, self._side = model.get_layer("fc"), -(-config.crop_size // GRID)
         self._lock = threading.Lock()
         _, frames, *frame = model.input.shape
-        self._kind = tf.float32 if config.preprocessing.takes_flow else tf.uint8
+        self._kind = pixel_type(config)
         self._clips = _compiled(
             self._score, tf.TensorSpec((None, config.clip_frames, *frame), self._kind)
         )

@@ -118,7 +118,8 @@ def described(protocol: Protocol, config: TrainConfig) -> str:
     """A settled protocol in a sentence."""
     size = f"{config.resize_height}x{config.resize_width}"
     side = f"{config.crop_size}x{config.crop_size}"
-    clips = f"clips of {config.clip_frames} frames at {config.frame_rate:g} Hz"
+    what = f"fields of flow ({config.flow_method})" if config.stream == "flow" else "frames"
+    clips = f"clips of {config.clip_frames} {what} at {config.frame_rate:g} Hz"
     if protocol.name == "clips":
         clips = f"{protocol.num_clips} evenly spaced {clips} from each video"
     else:
@@ -142,6 +143,7 @@ def as_json(protocol: Protocol, config: TrainConfig, reach: Reach | None = None)
         **given,
         "clip_frames": config.clip_frames,
         "short_video": config.short_video,
+        **({"flow_method": config.flow_method} if config.stream == "flow" else {}),
         **asdict(config.preprocessing),
     }
 
