@@ -10,9 +10,10 @@ from r21d_keras.zoo.durable import put_text
 from ..options import ConfigError
 from .manifest import Manifest, manifest_of, read_manifest
 from .plan import Plan
-from .shards import ShardWriter, write_journal
+from .shards import ShardWriter, journal_text
 
-_PLAN = ".plan.json"  # there from the first file until the manifest says the same
+PLAN = ".plan.json"
+"""There from the first file until the manifest says the same."""
 
 
 def begin(out: pathlib.Path, plan: Plan) -> list[ShardWriter]:
@@ -32,10 +33,10 @@ def begin(out: pathlib.Path, plan: Plan) -> list[ShardWriter]:
                 "Give a new or empty folder as --out."
             )
     elif begun != wanted:
-        raise ConfigError(_difference(out, begun, wanted))
+        raise ConfigError(difference(out, begun, wanted))
     for leftover in out.glob(".partial.*"):  # of a process that was killed
         leftover.unlink()
-    put_text(out / _PLAN, json.dumps(wanted, indent=1))
+    put_text(out / PLAN, json.dumps(wanted, indent=1))
     if manifest:
         _to_journals(out, plan, manifest)
     writers = [ShardWriter(out, shard) for shard in plan.shards]
@@ -49,7 +50,7 @@ def finish(out: pathlib.Path, plan: Plan, writers: list[ShardWriter]) -> Manifes
     manifest.write(out)
     for writer in writers:
         writer.forget()
-    (out / _PLAN).unlink()
+    (out / PLAN).unlink()
     return manifest
 
 
@@ -58,11 +59,12 @@ def _is_ours(path: pathlib.Path) -> bool:
 
 
 def _read_plan(out: pathlib.Path) -> dict | None:
-    path = out / _PLAN
+    path = out / PLAN
     return json.loads(path.read_text("utf-8")) if path.is_file() else None
 
 
-def _difference(out: pathlib.Path, begun: dict, wanted: dict) -> str:
+def difference(out: str | pathlib.Path, begun: dict, wanted: dict) -> str:
+    """What to say of a folder that was begun with another plan."""
     keys = sorted(key for key in begun | wanted if begun.get(key) != wanted.get(key))
     shown = ", ".join(f"{key}={begun.get(key)} (now {wanted.get(key)})" for key in keys)
     if keys == ["videos_sha256"]:
@@ -78,7 +80,10 @@ def _to_journals(out: pathlib.Path, plan: Plan, manifest: Manifest) -> None:
         path = out / shard.name
         if path.is_file() and path.stat().st_size == sums["bytes"]:
             entries = [known[item.name] for item in shard.items]
-            write_journal(out / ShardWriter.journal_name(shard), entries, dict(sums))
+            put_text(
+                out / shard.journal_name,
+                journal_text(entries, {key: sums[key] for key in ("bytes", "sha256")}),
+            )
         else:
             logging.warning("%s is not as it was written; it is made anew.", path)
 

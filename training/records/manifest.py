@@ -1,6 +1,7 @@
 """manifest.json: what a folder of records holds, and where in which file."""
 
 import json
+import os
 import pathlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
@@ -64,12 +65,8 @@ class Manifest:
     missing: tuple[str, ...] = ()
 
     def write(self, folder: pathlib.Path) -> None:
-        """Writes it into its folder, a line for each video; the old one stays until it is whole."""
-        head = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "records"}
-        head = {"version": VERSION, "counts": self.counts, **head}
-        text = json.dumps(head, indent=1)
-        rows = ",\n".join(json.dumps(_as_row(record)) for record in self.records)
-        put_text(folder / NAME, f'{text[:-2]},\n "records": [\n{rows}\n ]\n}}\n')
+        """Writes it into its folder; the old one stays until it is whole."""
+        put_text(folder / NAME, to_json(self))
 
     @property
     def counts(self) -> dict[str, int]:
@@ -91,10 +88,25 @@ def read_manifest(folder: pathlib.Path) -> Manifest | None:
         ConfigError: no manifest of this version.
     """
     path = folder / NAME
-    if not path.is_file():
-        return None
+    return from_json(path.read_text("utf-8"), folder) if path.is_file() else None
+
+
+def to_json(manifest: Manifest) -> str:
+    """The text of manifest.json, a line for each video."""
+    head = {f.name: getattr(manifest, f.name) for f in fields(Manifest) if f.name != "records"}
+    text = json.dumps({"version": VERSION, "counts": manifest.counts, **head}, indent=1)
+    rows = ",\n".join(json.dumps(_as_row(record)) for record in manifest.records)
+    return f'{text[:-2]},\n "records": [\n{rows}\n ]\n}}\n'
+
+
+def from_json(text: str, folder: str | os.PathLike) -> Manifest:
+    """What `to_json` wrote; `folder` is where it lies, for messages.
+
+    Raises:
+        ConfigError: no manifest of this version.
+    """
     try:
-        values = json.loads(path.read_text("utf-8"))
+        values = json.loads(text)
         if values.pop("version") != VERSION:
             raise ValueError(f"expected version {VERSION}")
         values.pop("counts")
@@ -105,8 +117,8 @@ def read_manifest(folder: pathlib.Path) -> Manifest | None:
         return Manifest(**values, **tuples, records=records)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ConfigError(
-            f"{path} is no manifest of `r21d prepare` ({type(error).__name__}: {error}). Take it "
-            "out and prepare again."
+            f"{folder}/{NAME} is no manifest of `r21d prepare` ({type(error).__name__}: {error}). "
+            "Take it out and prepare again."
         ) from None
 
 

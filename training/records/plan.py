@@ -57,6 +57,11 @@ class Shard:
     name: str
     items: tuple[Item, ...]
 
+    @property
+    def journal_name(self) -> str:
+        """Name of the file that says how far it has come, beside it."""
+        return f".{self.name}.jsonl"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:

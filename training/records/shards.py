@@ -4,6 +4,8 @@ import contextlib
 import hashlib
 import json
 import pathlib
+from collections.abc import Mapping
+from types import MappingProxyType
 
 from r21d_keras.zoo.durable import put, put_text
 
@@ -22,18 +24,14 @@ class ShardWriter:
         self.shard = shard
         self.path = folder / shard.name
         self._part = folder / f".{shard.name}.part"
-        self._journal = folder / self.journal_name(shard)
+        self._journal = folder / shard.journal_name
         self._part_file = self._journal_file = None
-        self.entries, self.sums = _read_journal(self._journal)
+        found = self._journal.read_bytes() if self._journal.is_file() else b""
+        self.entries, self.sums = parse_journal(found)
         """What manifest.json will say: of each video so far, and of a finished shard."""
         if not self.finished:
             self.path.unlink(missing_ok=True)  # not as its journal has it: the machine stopped
             self.entries = self.entries[: _whole(self._part, self.entries)]
-
-    @staticmethod
-    def journal_name(shard: Shard) -> str:
-        """Name of its journal in the folder."""
-        return f".{shard.name}.jsonl"
 
     @property
     def finished(self) -> bool:
@@ -61,7 +59,7 @@ class ShardWriter:
         with open(self._part, "rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
         self.sums = {"sha256": digest, "bytes": self._part.stat().st_size}
-        write_journal(self._journal, self.entries, self.sums)
+        put_text(self._journal, journal_text(self.entries, self.sums))
         put(self._part, self.path)
 
     def close(self) -> None:
@@ -86,7 +84,7 @@ class ShardWriter:
     def _open(self) -> None:
         if self._part_file:
             return
-        write_journal(self._journal, self.entries)
+        put_text(self._journal, journal_text(self.entries))
         end = sum(entry["length"] + OVERHEAD_BYTES for entry in self.entries if "length" in entry)
         self._part_file = open(self._part, "ab")  # noqa: SIM115
         self._part_file.truncate(end)
@@ -99,20 +97,19 @@ class ShardWriter:
         self.entries.append(entry)
 
 
-def write_journal(path: pathlib.Path, entries: list[dict], sums: dict | None = None) -> None:
-    """Writes a journal: a line for each video, and of a finished shard one with its sums."""
-    lines = [*entries, *([sums] if sums else [])]
-    put_text(path, "".join(json.dumps(line) + "\n" for line in lines))
+def journal_text(entries: list[dict], sums: Mapping = MappingProxyType({})) -> str:
+    """A journal: a line for each video, and of a finished shard one with its sums."""
+    return "".join(json.dumps(line) + "\n" for line in (*entries, *([dict(sums)] if sums else [])))
 
 
-def _read_journal(path: pathlib.Path) -> tuple[list[dict], dict]:
+def parse_journal(octets: bytes) -> tuple[list[dict], dict]:
     """Entries up to the first that is not whole, and the sums of a finished shard."""
     entries = []
-    with contextlib.suppress(FileNotFoundError, ValueError):  # ValueError: a line cut short
-        for line in path.read_bytes().splitlines():
+    with contextlib.suppress(ValueError):  # a line cut short
+        for line in octets.splitlines():
             entry = json.loads(line)
             if "sha256" in entry:
-                return entries, {key: entry[key] for key in ("bytes", "sha256")}
+                return entries, entry
             entries.append(entry)
     return entries, {}
 
