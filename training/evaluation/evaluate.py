@@ -1,8 +1,10 @@
 """Accuracy of a run on its test videos, by the paper's protocol or another."""
 
+import contextlib
 import dataclasses
 import json
 import os
+import tempfile
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,6 +12,7 @@ from pathlib import Path
 from absl import logging
 
 from ..config import WEIGHTS, ConfigError, TrainConfig, typed, validate
+from ..data.catalog import get_dataset
 from ..data.datasets import load_dataset
 from ..data.pipeline import BadVideos
 from ..data.video import VideoError
@@ -70,10 +73,13 @@ def evaluate(
     videos = load_dataset(config, "test")
     _check_classes(classes, videos)
     folder = ModelDir(Path(out or model_dir))
-    with Report(folder, classes, bool(videos.label_sets)) as report:
-        viewing = Viewing(networks, videos, config, protocol)
-        tally = _tally(videos, folder)
-        skipped = _answer(viewing, tally, report)
+    with contextlib.ExitStack() as stack:
+        report = stack.enter_context(Report(folder, classes, bool(videos.label_sets)))
+        tally = Tally(classes)
+        if videos.label_sets:
+            file = stack.enter_context(tempfile.TemporaryFile(dir=folder.root))
+            tally = MultiLabelTally(classes, file)
+        skipped = _answer(Viewing(networks, videos, config, protocol), tally, report)
         result = {
             "accuracy": tally.rates(),
             "calibration": tally.calibration.as_json(),
@@ -106,12 +112,6 @@ def _shown(protocol: dict) -> str:
         return f"dense, clips every {protocol['stride']} frames"
     crops = f", crops a clip: {protocol['num_crops']}" if protocol.get("num_crops") == 3 else ""
     return f"clips a video: {protocol['clips_per_video']}{crops}"
-
-
-def _tally(videos: VideoSet, folder: ModelDir) -> Tally:
-    if videos.label_sets:
-        return MultiLabelTally(videos.classes, folder.root)
-    return Tally(videos.classes)
 
 
 def _answer(viewing: Viewing, tally: Tally, report: Report) -> list[tuple[str, str]]:
@@ -153,6 +153,7 @@ def _about(config: TrainConfig, weights: str) -> dict:
         "variant": config.variant,
         "stream": config.stream,
         "dataset": config.dataset,
-        "split": config.split if config.dataset == "ucf101" else None,
+        "split": config.split if len(get_dataset(config.dataset).splits) > 1 else None,
+        "source": "records" if config.records else "videos",
         "weights": weights,
     }

@@ -1,7 +1,6 @@
 """Counts of videos that may have several labels each, as in Sports-1M: hit@k and mAP."""
 
-import os
-import tempfile
+from typing import BinaryIO
 
 import numpy as np
 
@@ -15,14 +14,14 @@ class MultiLabelTally(Tally):
 
     hit@k of Karpathy et al. 2014 (Sports-1M), section 4: the share of videos of which at least one
     label is among the k best answers. Average precision needs the order of all videos: their
-    scores wait in a file without name in `folder`, so that memory does not grow with them.
+    scores wait in a `file`, open to read and write bytes, so that memory does not grow with them.
     """
 
     one_label = False
 
-    def __init__(self, classes: tuple[str, ...], folder: str | os.PathLike):
+    def __init__(self, classes: tuple[str, ...], file: BinaryIO):
         super().__init__(classes)
-        self._scores = tempfile.TemporaryFile(dir=folder)
+        self._scores, self._precisions = file, None
         self._labels: list[tuple[int, ...]] = []
 
     def rates(self) -> dict[str, float]:
@@ -40,6 +39,15 @@ class MultiLabelTally(Tally):
 
     def average_precisions(self) -> list[float | None]:
         """Of each class, see `average_precision`; None for one without videos."""
+        if self._precisions is None:
+            self._precisions = self._average_precisions()
+        return self._precisions
+
+    def as_json(self) -> dict:
+        """What evaluation.json has beside the rates."""
+        return {"labels_per_video": sum(map(len, self._labels)) / self.videos}
+
+    def _average_precisions(self) -> list[float | None]:
         count, found = len(self.classes), []
         self._scores.flush()
         scores = np.memmap(self._scores, np.float32, "r", shape=(self.videos, count))
@@ -55,11 +63,8 @@ class MultiLabelTally(Tally):
                 found.append(average_precision(column, relevant) if own else None)
         return found
 
-    def as_json(self) -> dict:
-        """What evaluation.json has beside the rates."""
-        return {"labels_per_video": sum(map(len, self._labels)) / self.videos}
-
     def _note(self, labels: list[int], first: int, mean: np.ndarray) -> None:
+        self._precisions = None
         self._labels.append(tuple(labels))
         self._scores.write(mean.astype(np.float32).tobytes())
 

@@ -32,6 +32,7 @@ class Network:
     """
 
     def __init__(self, model: keras.Model, config: TrainConfig):
+        self.model = model
         features = model.get_layer("avgpool").input  # (B, T', H', W', F)
         self._numbers, self._body = config.preprocessing, keras.Model(model.input, features)
         self._head, self._side = model.get_layer("fc"), -(-config.crop_size // GRID)

@@ -1,12 +1,11 @@
 """What an evaluation leaves in a folder: tables, pictures and evaluation.json, all or none."""
 
 import csv
-import os
 from pathlib import Path
 
 import numpy as np
 
-from r21d_keras.zoo.durable import partial_name
+from r21d_keras.zoo.durable import partial_name, put
 
 from ..config import ConfigError
 from ..model_dir import ModelDir
@@ -75,7 +74,7 @@ class Report:
         if not tally.one_label:
             self._folder.confusion.unlink(missing_ok=True)  # an earlier evaluation's
         for path in self._pending:
-            os.replace(partial_name(path), path)
+            put(partial_name(path), path)
 
     def _new(self, path: Path) -> Path:
         """Where to write what becomes `path`."""
