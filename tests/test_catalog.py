@@ -132,7 +132,7 @@ def test_a_short_run(make, options, make_config, test_data, tmp_path, log):
     options |= {"dataset": make.__name__[1:], "videos": str(root)}
     config = make_config(**options, variant="r3d_10", clip_frames=4, epochs=1, eval_clips=1)
     train(config)
-    run = ModelDir(config.model_dir)
+    run = ModelDir(tmp_path / "run")
     assert run.weights("final").is_file()
     classes = {"hmdb51": 2, "kinetics400": 2, "sports1m": 3}[config.dataset]
     assert len((run.root / "classes.txt").read_text().splitlines()) == classes

@@ -5,8 +5,7 @@ import hashlib
 import os
 import pathlib
 import sys
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 
 from tqdm import tqdm
@@ -19,7 +18,7 @@ from .disk import PROGRESS_S, stem
 from .findings import Findings
 from .kinetics import key
 from .listings import Entries, Places
-from .readable import unreadable
+from .readable import in_threads, unreadable
 
 
 @dataclass
@@ -79,7 +78,8 @@ def check(name: str, places: Places, num_readers: int = 0) -> Findings:
         _find_files(row, places, videos, findings)
     num_readers = num_readers or os.cpu_count() or 1
     bad = _open_files(videos, num_readers, findings)
-    _compare_bytes(videos, num_readers, findings)
+    readable = {n: video for n, video in videos.items() if video.path and video.path not in bad}
+    _compare_bytes(readable, num_readers, findings)
     _find_empty(lists, bad, findings)
     return findings
 
@@ -105,7 +105,7 @@ def _videos(lists: dict[tuple[int, str], Entries], findings: Findings) -> dict[s
     return videos
 
 
-def _leaks(where: list[tuple[int, str]]) -> str:
+def _leaks(where: Collection[tuple[int, str]]) -> str:
     """The splits of which all subsets are in `where`."""
     splits = {split for split, subset in where if subset == "train"}
     both = sorted(splits & {split for split, subset in where if subset == "test"})
@@ -158,19 +158,18 @@ def _compare_bytes(videos: dict[str, _Video], num_readers: int, findings: Findin
     """Finds videos of the same bytes; only those of the same size are read."""
     sizes = {}
     for name, video in videos.items():
-        if video.path:
-            sizes.setdefault(os.path.getsize(video.path), []).append(name)
+        sizes.setdefault(os.path.getsize(video.path), []).append(name)
     alike = [name for names in sizes.values() if len(names) > 1 for name in names]
     groups = {}
-    with _progress("comparing bytes", len(alike)) as step, ThreadPoolExecutor(num_readers) as pool:
-        paths = [videos[name].path for name in alike]
-        for name, digest in zip(alike, pool.map(_digest, paths), strict=True):
+    with _progress("comparing bytes", len(alike)) as step:
+        digests = in_threads(_digest, [videos[name].path for name in alike], num_readers)
+        for name, digest in zip(alike, digests, strict=True):
             groups.setdefault(digest, []).append(name)
             step()
     for names in groups.values():
-        where = list(videos[names[0]].where)
+        where = set(videos[names[0]].where)
         for name in names[1:]:
-            where += videos[name].where
+            where.update(videos[name].where)
             splits = _leaks(where)
             what = f"the bytes of {names[0]}" + (f"; split {splits}" if splits else "")
             findings.add("leaked" if splits else "doubled", name, what)

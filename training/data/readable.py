@@ -1,7 +1,7 @@
 """Which of many video files cannot be read."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 
@@ -24,22 +24,27 @@ def unreadable(
         done: called after each file; None logs how far the check has come now and then.
     """
     bad, began_s = [], time.monotonic()
-    said_s, count = began_s, 0
-    rest = iter(paths)
+    said_s = began_s
+    reasons = in_threads(_reason, paths, num_threads)
+    for count, (path, reason) in enumerate(zip(paths, reasons, strict=True), start=1):
+        if reason:
+            bad.append((path, reason))
+        if done:
+            done()
+        elif time.monotonic() - said_s > PROGRESS_S:
+            said_s = time.monotonic()
+            left_s = (said_s - began_s) / count * (len(paths) - count)
+            told = count, len(paths), left_s
+            logging.info("Checked %d of %d videos, about %.0f s left.", *told)
+    return bad
+
+
+def in_threads(function: Callable, items: Sequence, num_threads: int) -> Iterator:
+    """What `function` makes of each item, in their order, however many there are."""
+    rest = iter(items)
     with ThreadPoolExecutor(num_threads) as pool:
         while batch := list(islice(rest, BATCH)):
-            for path, reason in zip(batch, pool.map(_reason, batch), strict=True):
-                count += 1
-                if reason:
-                    bad.append((path, reason))
-                if done:
-                    done()
-                elif time.monotonic() - said_s > PROGRESS_S:
-                    said_s = time.monotonic()
-                    left_s = (said_s - began_s) / count * (len(paths) - count)
-                    told = count, len(paths), left_s
-                    logging.info("Checked %d of %d videos, about %.0f s left.", *told)
-    return bad
+            yield from pool.map(function, batch)
 
 
 def _reason(path: str) -> str:
