@@ -80,10 +80,7 @@ def _to_journals(out: pathlib.Path, plan: Plan, manifest: Manifest) -> None:
         path = out / shard.name
         if path.is_file() and path.stat().st_size == sums["bytes"]:
             entries = [known[item.name] for item in shard.items]
-            put_text(
-                out / shard.journal_name,
-                journal_text(entries, {key: sums[key] for key in ("bytes", "sha256")}),
-            )
+            put_text(out / shard.journal_name, journal_text(entries, sums))
         else:
             logging.warning("%s is not as it was written; it is made anew.", path)
 

@@ -7,12 +7,13 @@ from collections.abc import Sequence
 from ..data.catalog import get_dataset
 from ..data.listings import first
 from ..data.video_set import VideoSet
+from ..flow.source import FlowSource, check_flow
 from ..options import ConfigError
 from .foreign import scan
 from .manifest import Manifest, Record, read_manifest
 from .reader import RecordSource
 
-SOURCES = {"rgb": RecordSource}
+SOURCES = {"rgb": RecordSource, "flow": FlowSource}
 """By kind of record, what clips are read by."""
 
 
@@ -69,6 +70,8 @@ def _check_fits(manifest: Manifest, config) -> None:
             f"{told} optical flow; stream={config.stream!r} was asked for. Give --stream=flow, or "
             "records of RGB."
         )
+    if manifest.kind == "flow":
+        check_flow(manifest, config)
 
 
 def _check_frames(folder: pathlib.Path, records: Sequence[Record], config) -> None:

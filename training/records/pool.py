@@ -44,8 +44,7 @@ def encode_all(
                 return
         except BrokenProcessPool:  # one of those waiting has crashed its process
             suspects = [item for item, _ in waiting]
-        for item in suspects:
-            yield item, _alone(item, encode)
+        yield from _one_by_one(suspects, encode)
 
 
 def _in_order(pool, rest, waiting, encode, most: int) -> Iterator[tuple[Item, Encoded]]:
@@ -64,13 +63,20 @@ def _in_order(pool, rest, waiting, encode, most: int) -> Iterator[tuple[Item, En
         yield item, result
 
 
-def _alone(item: Item, encode) -> Encoded:
-    with _pool(1) as pool:
-        pool.submit(os.getpid).result()  # raises where it is not the video that is at fault
-        try:
-            return pool.submit(encode, item).result()
-        except BrokenProcessPool:
-            return CRASHED
+def _one_by_one(items: Iterable[Item], encode) -> Iterator[tuple[Item, Encoded]]:
+    """Who is alone in the process that crashes has crashed it."""
+    left = deque(items)
+    while left:
+        with _pool(1) as pool:
+            pool.submit(os.getpid).result()  # raises where it is not the video that is at fault
+            try:
+                while left:
+                    result = pool.submit(encode, left[0]).result()
+                    yield left.popleft(), result
+                return
+            except BrokenProcessPool:
+                pass
+        yield left.popleft(), CRASHED
 
 
 def _encode(encoder: Encoder, item: Item) -> Encoded:

@@ -122,7 +122,7 @@ def _told_if_full(out: pathlib.Path, progress: Progress) -> Iterator[None]:
         ahead = written / max(progress.done, 1) * (progress.total - progress.done)
         raise OSError(
             f"{out} takes no more ({error.strerror}). {progress.done} of {progress.total} videos "
-            f"are done and kept; the rest wants about {ahead / 1e9:.1f} GB. Make room and run the "
+            f"are done and kept; the rest wants about {ahead / 1e6:,.0f} MB. Make room and run the "
             "same command again."
         ) from error
 

@@ -72,17 +72,22 @@ class RecordSource:
         record, numbers = self.records[index], spec.preprocessing
         starts_s = starts_s(record.duration_s) if callable(starts_s) else starts_s
         rate, size = numbers.frame_rate, numbers.resized(record.height, record.width)
-        if max(starts_s) >= max(record.duration_s, record.frames / record.frame_rate):
-            raise VideoError(
-                self._path(record),
-                f"ends at {record.duration_s:.2f} s, before the wanted clip starts.",
-            )
+        self.check_starts(index, starts_s)
         places = frame_places(record, starts_s, spec.num_frames, rate, spec.short_video)
         steps = self.example(index).steps(IMAGE)
         clips = np.empty((*places.shape, *size, 3), np.uint8)
         for place in np.unique(places):
             clips[places == place] = resize_frame(self._frame(index, steps, place), size)
         return clips
+
+    def check_starts(self, index: int, starts_s: Sequence[float]) -> None:
+        """Raise VideoError where video `index` ends before one of the clips starts."""
+        record = self.records[index]
+        if max(starts_s) >= max(record.duration_s, record.frames / record.frame_rate):
+            raise VideoError(
+                self._path(record),
+                f"ends at {record.duration_s:.2f} s, before the wanted clip starts.",
+            )
 
     def training_clip(
         self, index: int, label: int, draw: np.random.Generator, spec: ClipSpec

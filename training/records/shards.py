@@ -58,7 +58,7 @@ class ShardWriter:
         self.close()
         with open(self._part, "rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
-        self.sums = {"sha256": digest, "bytes": self._part.stat().st_size}
+        self.sums = {"bytes": self._part.stat().st_size, "sha256": digest}
         put_text(self._journal, journal_text(self.entries, self.sums))
         put(self._part, self.path)
 

@@ -3,7 +3,6 @@
 A process that prepares videos need not load TensorFlow, and a record can be read from its place.
 """
 
-import os
 import struct
 from typing import BinaryIO
 
@@ -59,23 +58,6 @@ def read_length(file: BinaryIO, offset: int | None = None) -> int | None:
     if len(head) < HEAD.size or HEAD.unpack(head)[1] != _masked_crc(head[:8]):
         raise RecordError("no record begins where one should")
     return HEAD.unpack(head)[0]
-
-
-def offsets(path: str | os.PathLike) -> list[tuple[int, int]]:
-    """(offset, length) in bytes of each record of a file, by their heads alone.
-
-    Raises:
-        RecordError: a file that is no TFRecord file, or is cut off.
-    """
-    found, size = [], os.path.getsize(path)
-    with open(path, "rb") as file:
-        offset = 0
-        while (length := read_length(file, offset)) is not None:
-            found.append((offset, length))
-            offset += length + OVERHEAD_BYTES
-            if offset > size:
-                raise RecordError(f"the file ends within record {len(found)}")
-    return found
 
 
 def _masked_crc(octets: bytes) -> int:

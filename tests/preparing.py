@@ -1,0 +1,40 @@
+"""Preparations for tests: of small videos, by encoders that take their time or crash.
+
+`python tests/preparing.py VIDEOS OUT` prepares by two processes, and slowly: it is to be killed.
+"""
+
+import functools
+import os
+import signal
+import sys
+import time
+
+from r21d_keras.training.data.catalogued import listed
+from r21d_keras.training.data.listings import Places
+from r21d_keras.training.records.plan import make_plan
+from r21d_keras.training.records.prepare import prepare
+from r21d_keras.training.records.rgb import FrameOptions, encode_frames
+
+OPTIONS = FrameOptions(resize_height=24, resize_width=32)
+
+
+def slow(options, item):
+    time.sleep(0.05)
+    return encode_frames(options, item)
+
+
+def crashing(options, item):
+    if item.name.endswith("bright_2.mp4"):
+        os.kill(os.getpid(), signal.SIGSEGV)
+    return encode_frames(options, item)
+
+
+def plan_of(videos, encode=encode_frames, options=OPTIONS, **more):
+    """A plan for a folder of videos, three to a shard."""
+    encoder = functools.partial(encode, options)
+    more = {"videos_per_shard": 3, **more}
+    return make_plan(listed("folder", Places(str(videos))), "rgb", encoder, options.as_json, **more)
+
+
+if __name__ == "__main__":
+    prepare(plan_of(sys.argv[1], slow), sys.argv[2], processes=2)
