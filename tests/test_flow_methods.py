@@ -73,6 +73,14 @@ def test_clips_of_several_threads_are_those_of_one(method):
 
 
 @pytest.mark.parametrize("method", METHODS_HERE)
+def test_the_flow_of_a_pair_is_the_same_whatever_came_before(method):
+    frames, _ = scenes.scene(scenes.MOTIONS["clockwise"], 3, (36, 40))
+    noise = np.random.default_rng(0).integers(0, 256, (2, 36, 40, 3), np.uint8)
+    after = clip_flow(np.concatenate([noise, frames]), method)[2:]
+    np.testing.assert_array_equal(after, clip_flow(frames, method))
+
+
+@pytest.mark.parametrize("method", METHODS_HERE)
 def test_the_smallest_frames_are_taken(method):
     side = METHODS[method].smallest
     for size in ((side, side), (side, 3 * side), (3 * side + 1, side)):

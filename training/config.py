@@ -48,7 +48,7 @@ class TrainConfig:
     split: int = option(1, "which official split of UCF101 or HMDB51", low=1)
     manifest: str = option("", "CSV manifest of --dataset=csv", path=True)
     records: str = option(
-        "", "folder of `r21d prepare`, to read its records in place of the videos", path=True
+        "", "folder of `r21d prepare` or `r21d flow`, to read in place of the videos", path=True
     )
     on_bad_video: str = option(
         "check",

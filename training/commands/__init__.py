@@ -6,6 +6,7 @@ Each imports what it needs when it runs, so that `r21d --help` answers at once.
 from .crossval_commands import CROSSVAL_COMMANDS
 from .data_commands import DATA_COMMANDS
 from .dataset_commands import DATASET_COMMANDS
+from .flow_commands import FLOW_COMMANDS
 from .run_commands import RUN_COMMANDS
 from .zoo_commands import ZOO_COMMANDS
 
@@ -14,6 +15,7 @@ COMMANDS = {
     **CROSSVAL_COMMANDS,
     **DATASET_COMMANDS,
     **DATA_COMMANDS,
+    **FLOW_COMMANDS,
     **ZOO_COMMANDS,
 }
 """Commands by name, in the order of `r21d --help`."""

@@ -9,6 +9,26 @@ _MODES = ("check", "verify", "scan")
 
 
 def _define_prepare(values: flags.FlagValues) -> None:
+    from ..records.rgb import FrameOptions
+
+    define_records(values)
+    quality = FrameOptions().jpeg_quality
+    flags.DEFINE_integer(
+        "jpeg_quality", quality, "from 1 to 100", lower_bound=1, flag_values=values
+    )
+    flags.DEFINE_string(
+        "report", "", "JSON file to write with what --check finds", flag_values=values
+    )
+    for name, text in (
+        ("check", "look for videos that are missing, unreadable, doubled or mislabelled; no more"),
+        ("verify", "compare every byte in --out with its manifest; no more"),
+        ("scan", "write a manifest of the records in --out, which others made; no more"),
+    ):
+        flags.DEFINE_boolean(name, False, text, flag_values=values)
+
+
+def define_records(values: flags.FlagValues) -> None:
+    """Defines what all records need to know: of which videos, where, at what size and rate."""
     from ..data.catalog import DATASETS
     from ..records.plan import SUBSETS, VIDEOS_PER_SHARD
     from ..records.prepare import ON_BAD_VIDEO
@@ -21,15 +41,8 @@ def _define_prepare(values: flags.FlagValues) -> None:
         ("splits", "folder of the official lists"),
         ("manifest", "CSV manifest of --dataset=csv"),
         ("out", "folder of records to make, to go on with, or to look at"),
-        ("report", "JSON file to write with what --check finds"),
     ):
         flags.DEFINE_string(name, "", text, flag_values=values)
-    for name, text in (
-        ("check", "look for videos that are missing, unreadable, doubled or mislabelled; no more"),
-        ("verify", "compare every byte in --out with its manifest; no more"),
-        ("scan", "write a manifest of the records in --out, which others made; no more"),
-    ):
-        flags.DEFINE_boolean(name, False, text, flag_values=values)
     flags.DEFINE_enum(
         "subset", SUBSETS[0], list(SUBSETS), "what to prepare of --split", flag_values=values
     )
@@ -62,7 +75,6 @@ def _define_numbers(values: flags.FlagValues, videos_per_shard: int) -> None:
         ("resize_height", default.resize_height, 8, "height of the frames, pixels"),
         ("resize_width", default.resize_width, 8, "width of the frames, pixels"),
         ("short_side", 0, 0, "keep the aspect, with this shorter side in pixels; 0: do not"),
-        ("jpeg_quality", default.jpeg_quality, 1, "from 1 to 100"),
         ("videos_per_shard", videos_per_shard, 1, "videos in a file, at most"),
         ("processes", 0, 0, "videos decoded at once; 0: one a CPU core"),
     ):
@@ -88,23 +100,41 @@ def _prepare(values: flags.FlagValues, positional: list[str]) -> int:
 
 
 def _make(values: flags.FlagValues) -> int:
-    """Writes the records."""
+    """Writes records of frames."""
+    from ..records.rgb import KIND
+
+    frames = frame_options(values, jpeg_quality=values["jpeg_quality"].value)
+    return make_records(values, KIND, frames)
+
+
+def frame_options(values: flags.FlagValues, **more):
+    """The FrameOptions that the flags of `define_records` say, and `more` of them.
+
+    Raises:
+        UsageError: values that cannot be.
+    """
+    from ..records.rgb import FrameOptions
+
+    names = ("resize_height", "resize_width", "short_side", "frame_rate")
+    given = {name: values[name].value for name in names if values[name].value is not None}
+    try:
+        return FrameOptions(**given, **more)
+    except ValueError as error:
+        raise UsageError(str(error)) from None
+
+
+def make_records(values: flags.FlagValues, kind: str, options) -> int:
+    """Writes records of a kind, encoded by `options`, as the flags of `define_records` say."""
     from ..data.catalogued import listed
     from ..records.plan import make_plan
-    from ..records.rgb import KIND, FrameOptions
 
     name = required(values, "dataset", "the data set, a name of `r21d datasets`")
     out = required(values, "out", "the folder of records to make")
-    options = {f: values[f].value for f in FrameOptions.__dataclass_fields__}
-    try:
-        frames = FrameOptions(**{f: value for f, value in options.items() if value is not None})
-    except ValueError as error:
-        raise UsageError(str(error)) from None
     plan = make_plan(
         listed(name, _places(values)),
-        KIND,
-        frames.encoder,
-        frames.as_json,
+        kind,
+        options.encoder,
+        options.as_json,
         split=values["split"].value,
         subset=values["subset"].value,
         videos_per_shard=values["videos_per_shard"].value,

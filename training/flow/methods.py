@@ -21,7 +21,7 @@ FARNEBACK = (2**-0.5, 5, 10, 2, 7, 1.5)
 class FlowMethod:
     """A way to compute optical flow.
 
-    about: for help texts. make: gives a function that one thread may call. smallest: pixels of
+    about: for help texts. make: gives its function, which any thread may call. smallest: pixels of
     the smallest side of a frame that it takes.
     """
 
@@ -114,8 +114,10 @@ def _dis() -> FlowFunction:
 
     # Half as fast and three to six times as exact as PRESET_FAST on frames of 112 pixels, where
     # that one works on a quarter of the resolution (benchmarks/flow.md).
-    method = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
-    return lambda before, after: method.calc(before, after, None)
+    # A new one each time: one that is used again starts from what it found before, so that flow
+    # would depend on which pair came first (OpenCV 4.11 and 5.0).
+    preset = cv2.DISOPTICAL_FLOW_PRESET_MEDIUM
+    return lambda before, after: cv2.DISOpticalFlow_create(preset).calc(before, after, None)
 
 
 def _tvl1() -> FlowFunction:
@@ -127,5 +129,5 @@ def _tvl1() -> FlowFunction:
             "Replace opencv-python-headless by them: pip uninstall opencv-python-headless; pip "
             "install opencv-contrib-python-headless. Or take flow_method='farneback' or 'dis'."
         )
-    method = cv2.optflow.createOptFlow_DualTVL1()  # as VMZ: all its defaults
-    return lambda before, after: method.calc(before, after, None)
+    create = cv2.optflow.createOptFlow_DualTVL1  # as VMZ: all its defaults
+    return lambda before, after: create().calc(before, after, None)

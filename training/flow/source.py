@@ -1,0 +1,76 @@
+"""Clips of flow from records, whose vectors were computed once."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from ..data.frames import ClipSpec, resize_frame
+from ..options import ConfigError
+from ..records import keys
+from ..records.manifest import Manifest
+from ..records.reader import RecordSource, frame_places
+from ..records.sequence_example import values
+from ..records.tfrecord import RecordError
+from .encode import PREFIX, SCALE
+from .quantise import decode_levels, restored
+
+
+class FlowSource(RecordSource):
+    """Records of flow: a source of a VideoSet. Any thread may read.
+
+    At the rate and size of the records, clips have the flow of the frames that clips of the videos
+    have, but for its 8 bits, and as it is in whole frames.
+    """
+
+    stream = "flow"
+
+    def read(self, index: int, starts_s, spec: ClipSpec) -> np.ndarray:
+        """Clips of video `index`, resized, not cropped: float32 (N, T, H, W, 2), in pixels.
+
+        `starts_s` are seconds, or a function to them from the time of which there is flow: one
+        frame less than the video's. Pixels are of the resized frames.
+
+        Raises:
+            VideoError: a record that is not as it was written, or ends before a clip starts.
+        """
+        record, numbers = self.records[index], spec.preprocessing
+        if callable(starts_s):
+            starts_s = starts_s(max(record.duration_s - 1 / record.frame_rate, 0.0))
+        self.check_starts(index, starts_s)
+        rate, size = numbers.frame_rate, numbers.resized(record.height, record.width)
+        frames = frame_places(record, starts_s, spec.num_frames + 1, rate, spec.short_video)
+        places, after = frames[:, :-1], frames[:, 1:]  # of each field the two frames
+        clips = np.zeros((*places.shape, *size, 2), np.float32)
+        example = self.example(index)
+        pictures, scales = example.steps(PREFIX + keys.IMAGE), example.steps(SCALE)
+        moves = places != after  # where the last frame is repeated, nothing does
+        for place in np.unique(places[moves]):
+            field = self._field(index, pictures, scales, place)
+            clips[(places == place) & moves] = resize_frame(field, size)
+        return clips
+
+    def _field(self, index: int, pictures: Sequence, scales: Sequence, place: int) -> np.ndarray:
+        """float32 (H, W, 2)."""
+        try:
+            levels = decode_levels(values(pictures[place])[0])
+            return restored(levels, values(scales[place])[0])
+        except (IndexError, RecordError):
+            raise self.error(index, f"it lacks field {place}") from None
+        except ValueError as error:
+            raise self.error(index, f"field {place} {error}") from None
+
+
+def check_flow(manifest: Manifest, config) -> None:
+    """Checks that records of flow are of the flow that `config` wants.
+
+    Raises:
+        ConfigError: another method, or another frame rate: flow between frames that are twice as
+            far apart is not there.
+    """
+    for name, kept in (("flow_method", "method"), ("frame_rate", "frame_rate")):
+        has, wanted = manifest.plan[kept], getattr(config, name)
+        if has != wanted:
+            raise ConfigError(
+                f"records={config.records!r} are flow of {name}={has!r}; {name}={wanted!r} was "
+                f"asked for. Give --{name}={has}, or other records."
+            )
