@@ -1,20 +1,17 @@
 """Whether a data set is what its lists say, found out before anything is prepared or trained."""
 
-import contextlib
 import hashlib
 import os
 import pathlib
-import sys
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Collection
 from dataclasses import dataclass, field
-
-from tqdm import tqdm
 
 from r21d_keras.zoo.durable import partial_name, put
 
+from ..records.progress import Progress
 from .catalog import Dataset, get_dataset
 from .catalogued import read_lists
-from .disk import PROGRESS_S, stem
+from .disk import stem
 from .findings import Findings
 from .kinetics import key
 from .listings import Entries, Places
@@ -146,8 +143,7 @@ def _open_files(videos: dict[str, _Video], num_readers: int, findings: Findings)
     """Opens every file; returns those that cannot be read."""
     names = {video.path: name for name, video in videos.items() if video.path}
     findings.num_there = sum(bool(video.path) for video in videos.values())
-    with _progress("opening videos", len(names)) as step:
-        bad = unreadable(tuple(names), num_readers, step)
+    bad = unreadable(tuple(names), num_readers)
     for path, reason in bad:
         kind = "truncated" if reason.startswith("is truncated") else "unreadable"
         findings.add(kind, names[path], reason)
@@ -161,11 +157,11 @@ def _compare_bytes(videos: dict[str, _Video], num_readers: int, findings: Findin
         sizes.setdefault(os.path.getsize(video.path), []).append(name)
     alike = [name for names in sizes.values() if len(names) > 1 for name in names]
     groups = {}
-    with _progress("comparing bytes", len(alike)) as step:
+    with Progress("Compared the bytes of", len(alike)) as progress:
         digests = in_threads(_digest, [videos[name].path for name in alike], num_readers)
         for name, digest in zip(alike, digests, strict=True):
             groups.setdefault(digest, []).append(name)
-            step()
+            progress.step()
     for names in groups.values():
         where = set(videos[names[0]].where)
         for name in names[1:]:
@@ -189,18 +185,3 @@ def _find_empty(lists: dict[tuple[int, str], Entries], bad: set[str], findings: 
             for label, name in enumerate(entries.classes):
                 if label not in seen:
                     findings.add("empty", name, f"split {split}")
-
-
-@contextlib.contextmanager
-def _progress(what: str, total: int) -> Iterator[Callable[[], None]]:
-    """A function to call after each of `total` things; a bar with the time left on stderr."""
-    terminal = sys.stderr.isatty()
-    with tqdm(
-        total=total,
-        desc=what,
-        unit=" videos",
-        mininterval=0.1 if terminal else PROGRESS_S,
-        delay=0 if terminal else PROGRESS_S,
-        leave=False,
-    ) as bar:
-        yield bar.update

@@ -1,41 +1,26 @@
 """Which of many video files cannot be read."""
 
-import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 
-from absl import logging
-
-from .disk import PROGRESS_S
+from ..records.progress import Progress
 from .video import VideoError, probe
 
 BATCH = 4096  # files handed to the threads at once: for all of Kinetics it would be gigabytes
 
 
-def unreadable(
-    paths: Sequence[str], num_threads: int, done: Callable[[], None] | None = None
-) -> list[tuple[str, str]]:
+def unreadable(paths: Sequence[str], num_threads: int) -> list[tuple[str, str]]:
     """(path, reason) of each file that cannot be read, in the order of `paths`.
 
-    Args:
-        paths: the files.
-        num_threads: how many are opened at once.
-        done: called after each file; None logs how far the check has come now and then.
+    `num_threads` files are open at once; how far it has come is shown.
     """
-    bad, began_s = [], time.monotonic()
-    said_s = began_s
-    reasons = in_threads(_reason, paths, num_threads)
-    for count, (path, reason) in enumerate(zip(paths, reasons, strict=True), start=1):
-        if reason:
-            bad.append((path, reason))
-        if done:
-            done()
-        elif time.monotonic() - said_s > PROGRESS_S:
-            said_s = time.monotonic()
-            left_s = (said_s - began_s) / count * (len(paths) - count)
-            told = count, len(paths), left_s
-            logging.info("Checked %d of %d videos, about %.0f s left.", *told)
+    bad = []
+    with Progress("Checked", len(paths)) as progress:
+        for path, reason in zip(paths, in_threads(_reason, paths, num_threads), strict=True):
+            if reason:
+                bad.append((path, reason))
+            progress.step()
     return bad
 
 
