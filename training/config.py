@@ -78,9 +78,7 @@ class TrainConfig:
     weights: str = option(
         "none", "none, a name of `r21d zoo list`, or a .weights.h5, .pth or .pkl file", path=True
     )
-    init_from: str = option(
-        "", "folder of a run of `r21d train` whose final weights to start from", path=True
-    )
+    init_from: str = option("", "folder of a run whose final weights to start from", path=True)
     stream: str = option(
         "rgb",
         "what the network sees: rgb, or flow, the optical flow between frames",
