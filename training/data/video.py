@@ -15,7 +15,10 @@ from .decoder import TOLERANCE_S, UntrustedStamps, Video, VideoError, open_video
 from .frames import resize_frame
 
 SHORT_VIDEO = ("loop", "repeat_last")
-"""What fills a clip that is longer than its video: the video again, or its last frame."""
+"""What fills a clip that is longer than its video: the video again, or its last frame.
+
+The last of those that the clip's frame rate takes, and the first follows it.
+"""
 
 # A file is called truncated or damaged when more than this of what it announces is absent:
 # headers round, and count a few frames that decoders do not show.
@@ -140,10 +143,13 @@ def _fill(path, times_s, frame_rate, short, size, by_count) -> np.ndarray:
         duration_s = check_end(path, end_s)
         if last_start_s >= max(duration_s, end_s):
             raise VideoError(path, f"ends at {duration_s:.2f} s, before the wanted clip starts.")
+        # What fills it is frames of the same grid, so that all clips of a video share theirs.
         count = frames_in(end_s, frame_rate)
+        again_s = np.full(times_s[beyond].shape, (count - 0.5) / frame_rate)
         if short == "loop" and times_s.shape[1] > count:
-            again_s = np.minimum(times_s[beyond][None] % (count / frame_rate), end_s)
-            frames[beyond] = _fill(path, again_s, frame_rate, short, size, by_count)[0]
+            again_s = times_s[beyond] % (count / frame_rate)
+        again_s = np.minimum(again_s, end_s)[None]
+        frames[beyond] = _fill(path, again_s, frame_rate, short, size, by_count)[0]
     return frames
 
 

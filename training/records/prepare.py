@@ -93,8 +93,7 @@ def _add(writer: ShardWriter, encoded: Encoded) -> None:
 
 def _check(paths: list[str], processes: int) -> None:
     """Finds unreadable files before hours go into the readable ones."""
-    with Progress("Checked", len(paths)) as progress:
-        bad = unreadable(paths, processes, progress.step)
+    bad = unreadable(paths, processes)
     if bad:
         shown = "\n  ".join(f"{path}: {reason}" for path, reason in bad[:_SHOWN])
         more = f"\n  and {len(bad) - _SHOWN} more" if len(bad) > _SHOWN else ""
