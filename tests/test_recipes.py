@@ -1,6 +1,7 @@
 """Named recipes: their learning rates are the published ones, their weights the right ones."""
 
 import pathlib
+import re
 
 import pytest
 
@@ -8,8 +9,10 @@ from r21d_keras.training.config import ConfigError, TrainConfig, to_json
 from r21d_keras.training.data.pipeline import clips_in_epoch
 from r21d_keras.training.data.video_set import Files, VideoSet
 from r21d_keras.training.optimizer import make_schedule
-from r21d_keras.training.recipes import resolve
+from r21d_keras.training.recipes import RECIPES, resolve
 
+ROOT = pathlib.Path(__file__).parent.parent
+SMALL = {"default", "demo", "ucf101_small_cpu"}  # in the README
 KINETICS_VIDEOS = 240_000  # about as many as the paper's authors had
 
 
@@ -170,3 +173,16 @@ def test_a_classifier_alone_has_no_warm_up_to_fit_in(tmp_path):
     options = {"init_from": write_run(tmp_path / "run"), "epochs": 4, "head_epochs": 4}
     schedule = make_schedule(resolve(overrides=options), 10)
     assert [float(schedule(step)) for step in (0, 39)] == pytest.approx([0.01, 0.01])
+
+
+def test_the_table_of_recipes_is_not_stale():
+    text = (ROOT / "docs" / "fine_tuning.md").read_text("utf-8")
+    row = r"^\| `(\w+)` \| [^|]* \| (?:random|`(\w+)`) \| ([\d.]+) at (\d+) clips[^|]* \| (\d+)"
+    found = re.findall(row, text, re.MULTILINE)
+    assert {name for name, *_ in found} == set(RECIPES) - SMALL
+    for name, weights, rate, clips, epochs in found:
+        config = resolve(name)
+        probe = config.head_factor if config.head_epochs == config.epochs else 1.0
+        assert config.base_learning_rate * probe == pytest.approx(float(rate)), name
+        assert (config.base_batch_size, config.epochs) == (int(clips), int(epochs)), name
+        assert config.weights.startswith(weights or "none"), name
