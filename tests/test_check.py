@@ -169,6 +169,9 @@ def test_clips_that_hmdb51_does_not_use_are_no_extra_ones(test_data, tmp_path):
         text = "".join(f"{clip.name} {code}\n" for code, clip in enumerate(clips))
         write_lists(tmp_path / "splits", {f"wave_test_split{split}.txt": text})
     assert _wrong(check("hmdb51", Places(str(root)))) == {}
+    write_lists(tmp_path / "splits", {"wave_test_split1.txt": f"{clips[0].name} 7\n"})
+    found = _wrong(check("hmdb51", Places(str(root))))
+    assert list(found) == ["lists"] and "wave_test_split1.txt, line 1" in found["lists"][0][0]
 
 
 @pytest.mark.parametrize("name", ["folder", "csv"])

@@ -111,13 +111,12 @@ def _leaks(where: Collection[tuple[int, str]]) -> str:
 
 def _find_files(row: Dataset, places: Places, videos: dict[str, _Video], findings: Findings):
     """Compares lists and folders: what is missing, in another class's folder, or in no list."""
-    disk = places.disk
+    disk, prefix = places.disk, f"{places.root}/"
     class_of = {key(name): name for name in findings.classes}
-    named = {stem(path) for path in row.unused(places)} if row.unused else set()
     for name, video in videos.items():
-        named.add(stem(name))
-        found = [video.path] if video.path else disk.by_stem.get(stem(name), [])
-        wrong = [_strange_class(path, places, class_of, video.classes) for path in found]
+        there = [video.path.removeprefix(prefix)] if video.path else []
+        found = there or disk.by_stem.get(stem(name), [])
+        wrong = [_strange_class(path, class_of, video.classes) for path in found]
         if found and all(wrong):
             says = f"the lists say {', '.join(sorted(video.classes))}"
             findings.add("mislabelled", name, f"lies in a folder of {wrong[0]}; {says}")
@@ -126,15 +125,16 @@ def _find_files(row: Dataset, places: Places, videos: dict[str, _Video], finding
         told = row.class_in_name and row.class_in_name(stem(name), findings.classes)
         if told and told not in video.classes:
             findings.add("mislabelled", name, f"its name says {told}")
-    for path in disk.files:
-        if stem(path) not in named:
-            findings.add("extra", path)
+    if not findings.found["lists"]:  # else what they would have named is unknown
+        named = {stem(path) for path in (*videos, *(row.unused(places) if row.unused else ()))}
+        for path in disk.files:
+            if stem(path) not in named:
+                findings.add("extra", path)
 
 
-def _strange_class(path: str, places: Places, class_of: dict[str, str], own: set[str]) -> str:
+def _strange_class(path: str, class_of: dict[str, str], own: set[str]) -> str:
     """The class in whose folder a file lies, if that is none of its own."""
-    inside = os.path.relpath(path, places.root) if os.path.isabs(path) else path
-    folders = [class_of.get(key(part)) for part in pathlib.PurePath(inside).parts[:-1]]
+    folders = [class_of.get(key(part)) for part in path.split("/")[:-1]]
     found = [name for name in folders if name]
     return found[-1] if found and not own & set(found) else ""
 
