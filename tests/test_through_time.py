@@ -1,5 +1,6 @@
 """A network shown a video in blocks gives what it gives of the whole, for every family."""
 
+import pathlib
 import re
 
 import keras
@@ -13,12 +14,16 @@ from r21d_keras.training.evaluation.through_time import ThroughTime
 from r21d_keras.variants import FAMILIES
 
 FRAME = (16, 18)
-# (stride, radius) at depth 18, by hand: a 3-wide convolution in time adds the stride it stands at.
-# R3D: 1 + 4 * 1, then 1 + 3 * 2, 2 + 3 * 4, 4 + 3 * 8.
-REACHES_18 = {
-    "f_r2d": (1, 0), "r3d": (8, 54), "mc2": (1, 1), "mc3": (1, 5), "mc4": (2, 12), "mc5": (4, 26),
-    "rmc2": (8, 53), "rmc3": (8, 49), "rmc4": (4, 21), "rmc5": (2, 7), "r2plus1d": (8, 54),
-}  # fmt: skip
+ROOT = pathlib.Path(__file__).parent.parent
+# Stride, and radius at depths 10 and 18, by hand: a convolution of 3 frames adds the stride that it
+# stands at. R3D-18: 1 + 4 * 1, then 1 + 3 * 2, 2 + 3 * 4, 4 + 3 * 8.
+TABLE = dict(
+    re.findall(
+        r"^\| `(\w+)` \| (\d+ \| \d+ \| \d+) \|",
+        (ROOT / "docs" / "evaluation.md").read_text(encoding="utf-8"),
+        re.MULTILINE,
+    )
+)
 MOVING = [family for family in FAMILIES if family != "r2d"]
 
 
@@ -62,8 +67,10 @@ def test_a_video_of_one_block():
 
 
 @pytest.mark.parametrize("family", MOVING)
-def test_reach(family):
-    assert ThroughTime(network(f"{family}_18")).reach == Reach(*REACHES_18[family])
+def test_reach_is_what_the_documentation_says(family):
+    stride, *radii = map(int, TABLE[family].split(" | "))
+    for depth, radius in zip((10, 18), radii, strict=True):
+        assert ThroughTime(network(f"{family}_{depth}")).reach == Reach(stride, radius)
 
 
 @pytest.mark.parametrize("family", MOVING)
