@@ -8,7 +8,7 @@ TESTS ?=#             what to test, e.g. TESTS=tests/test_clips.py or TESTS="-k 
 VERSIONS.modern := 3.11 3.12 3.13
 VERSIONS.card := 3.11
 VERSIONS.io := 3.11
-EXTRAS.modern := cpu,backends,parity,dev
+EXTRAS.modern := cpu,backends,beam,parity,dev
 EXTRAS.card := cpu,io,addons,dev
 EXTRAS.io := cpu,io,dev
 stack := $(strip $(STACK))
@@ -20,6 +20,7 @@ VENV ?= $(if $(filter modern,$(stack)),.venv,.venv-$(stack))
 venv := $(strip $(VENV))
 PY := $(venv)/bin/python
 PIP := $(PY) -m pip install --disable-pip-version-check --no-input -c stacks/$(stack).txt
+NODEPS := $(wildcard stacks/$(stack).nodeps.txt)
 ifneq ($(strip $(PYTHON)),)
 ifneq ($(wildcard $(PY)),)
 version_of = $(shell $(1) -c 'import sys; print("%d.%d" % sys.version_info[:2])')
@@ -83,9 +84,10 @@ $(venv)/.has-demo: pyproject.toml stacks/$(stack).txt | $(PY)
 	$(PIP) -e '.[cpu]'
 	@touch $@
 
-$(venv)/.has-tests: pyproject.toml stacks/$(stack).txt | $(PY)
+$(venv)/.has-tests: pyproject.toml stacks/$(stack).txt $(NODEPS) | $(PY)
 	@echo "==> $(venv): what the tests need ($(EXTRAS.$(stack)))"
 	$(PIP) -e '.[$(EXTRAS.$(stack))]'
+	$(if $(NODEPS),$(PIP) --no-deps -r $(NODEPS))
 	@touch $@ $(venv)/.has-demo $(venv)/.has-lint
 
 $(venv)/.has-lint: stacks/$(stack).txt | $(PY)
