@@ -6,11 +6,13 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from matplotlib.image import imread
 
 from r21d_keras.training.evaluation.calibration import Calibration
 from r21d_keras.training.evaluation.multi_label import MultiLabelTally, average_precision
 from r21d_keras.training.evaluation.scoring import VideoScores
 from r21d_keras.training.evaluation.tally import Tally
+from r21d_keras.training.reliability_picture import draw_reliability
 
 NAMES = tuple("abcdefg")
 
@@ -172,3 +174,12 @@ def test_sure_and_right_is_calibrated_and_sure_and_wrong_is_not():
 def test_scores_that_are_not_finite_are_refused():
     with pytest.raises(ValueError, match="not finite"):
         VideoScores(2).add(np.array([[0.5, np.nan]]))
+
+
+def test_a_reliability_diagram_of_nothing_is_refused(tmp_path):
+    calibration = Calibration()
+    with pytest.raises(ValueError, match="No video was counted"):
+        draw_reliability(calibration, 0.0, tmp_path / "reliability.png")
+    calibration.add(0.7, True)
+    draw_reliability(calibration, 1.0, tmp_path / "reliability.png")
+    assert imread(tmp_path / "reliability.png").std() > 0
