@@ -4,11 +4,11 @@ import cv2
 import numpy as np
 import pytest
 
+from benchmarks import moving_scenes as scenes
 from r21d_keras.training.data import motion
 from r21d_keras.training.data.frames import mirrored
 from r21d_keras.training.flow.methods import METHODS, check_method, clip_flow, grey
 from r21d_keras.zoo.weights import get_weights
-from tests import moving_scenes as scenes
 
 HAS_TVL1 = hasattr(cv2, "optflow")
 METHODS_HERE = [name for name in METHODS if name != "tvl1" or HAS_TVL1]

@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
+from benchmarks import moving_scenes as scenes
 from r21d_keras.training.flow.methods import clip_flow
 from r21d_keras.training.flow.quantise import (
     LIMIT,
@@ -14,7 +15,6 @@ from r21d_keras.training.flow.quantise import (
     quantise,
     restored,
 )
-from tests import moving_scenes as scenes
 
 SHAPES = st.tuples(st.integers(1, 9), st.integers(1, 9), st.just(2))
 PIXELS = st.floats(-3 * LIMIT, 3 * LIMIT, width=32)

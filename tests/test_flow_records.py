@@ -6,6 +6,7 @@ import json
 import numpy as np
 import pytest
 
+from benchmarks import moving_scenes as scenes
 from r21d_keras.training.cli import main
 from r21d_keras.training.config import ConfigError
 from r21d_keras.training.data.datasets import load_dataset
@@ -18,7 +19,6 @@ from r21d_keras.training.evaluation.protocols import Protocol
 from r21d_keras.training.flow.methods import clip_flow
 from r21d_keras.training.flow.quantise import LIMIT
 from r21d_keras.training.train import train
-from tests import moving_scenes as scenes
 
 OPTIONS = {"stream": "flow", "flow_method": "dis", "resize_height": 36, "resize_width": 40}
 SIZE = ["--resize_height=36", "--resize_width=40", "--method=dis", "--processes=1"]

@@ -11,6 +11,7 @@ import pytest
 import tensorflow as tf
 
 from r21d_keras.training.cli import main
+from r21d_keras.training.config import ConfigError
 from r21d_keras.training.data.datasets import load_dataset
 from r21d_keras.training.data.draws import generator
 from r21d_keras.training.data.frames import ClipSpec
@@ -33,6 +34,7 @@ from r21d_keras.training.predictor import load_predictor
 from r21d_keras.training.recipes import resolve
 from r21d_keras.training.train import train
 from r21d_keras.zoo.preprocessing import FLOW
+from tests import published_files
 
 
 @pytest.fixture(scope="module")
@@ -89,6 +91,27 @@ def test_motion_is_learnt_from_flow_alone(tmp_path):
     config = resolve("demo", overrides={**options, "model_dir": str(tmp_path / "run")})
     logs = train(config)
     assert logs["val_accuracy"] > 0.4  # 1 in 8 by chance
+
+
+def test_published_flow_weights_start_a_run(make_config, tmp_path, monkeypatch):
+    row = published_files.publish(published_files.small_rows()[1], tmp_path)
+    monkeypatch.setenv("R21D_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("R21D_MIRROR", str(tmp_path))
+    published_files.list_rows(monkeypatch, row)
+    options = {"variant": row.variant, "weights": row.tag, "width_multiplier": 1.0, "epochs": 1}
+    with pytest.raises(ConfigError, match="take flow, and stream='rgb'. Give --stream=flow"):
+        make_config(**options)
+    config = make_config(**options, stream="flow", freeze_until="layer4", validate_every=0)
+    assert config.mean == FLOW.mean
+    train(config)
+    model = load_run(config.model_dir)[2]
+    expected = published_files.seeded_network(row, config.clip_shape)
+    for layer in expected.layers:
+        if layer.weights and layer.name != "fc":
+            for ours, theirs in zip(
+                model.get_layer(layer.name).weights, layer.weights, strict=True
+            ):
+                np.testing.assert_allclose(ours, theirs, atol=1e-6)
 
 
 def test_tests_show_the_flow_of_evenly_spaced_clips(run):
