@@ -209,3 +209,16 @@ def test_records_are_tested_as_their_videos_are(tiny_run, motion_videos, tmp_pat
             found.append(np.array([row[3:] for row in rows], np.float64))
     np.testing.assert_allclose(found[0], found[1], atol=0.05)  # what JPEG loses
     np.testing.assert_allclose(found[2], found[3], atol=0.05)
+
+
+def test_an_evaluation_that_fails_leaves_the_earlier_one_as_it_was(tiny_run):
+    run = tiny_run(variant="f_r2d_10")
+    evaluate(run)
+    before = {path.name: path.read_bytes() for path in run.iterdir() if path.is_file()}
+    _, _, model = load_run(run)
+    model.layers[-1].bias.assign(np.full(8, np.nan))
+    model.save_weights(str(run / "final.weights.h5"))
+    with pytest.raises(ValueError, match="not finite: its weights are broken"):
+        evaluate(run, Protocol(name="dense"))
+    before["final.weights.h5"] = (run / "final.weights.h5").read_bytes()
+    assert {path.name: path.read_bytes() for path in run.iterdir() if path.is_file()} == before
