@@ -18,6 +18,7 @@ from r21d_keras.training.evaluation.evaluate import evaluate
 from r21d_keras.training.evaluation.protocols import Protocol
 from r21d_keras.training.flow.methods import clip_flow
 from r21d_keras.training.flow.quantise import LIMIT
+from r21d_keras.training.recipes import resolve
 from r21d_keras.training.train import train
 
 OPTIONS = {"stream": "flow", "flow_method": "dis", "resize_height": 36, "resize_width": 40}
@@ -184,6 +185,15 @@ def test_flow_of_another_kind_is_refused(make_config, records, options, message)
     config = make_config(**{"records": str(records), **options})
     with pytest.raises(ConfigError, match=message):
         load_dataset(config, "train")
+
+
+def test_a_run_takes_the_method_of_its_records(records, make_config):
+    config = make_config(records=str(records), flow_method="dis")
+    options = {name: value for name, value in OPTIONS.items() if name != "flow_method"}
+    places = {"dataset": "folder", "records": str(records), **options}
+    assert resolve("demo", overrides=places).flow_method == config.flow_method == "dis"
+    assert resolve("demo", overrides=options).flow_method == "farneback"
+    assert resolve("demo", overrides={**places, "flow_method": "tvl1"}).flow_method == "tvl1"
 
 
 def test_a_damaged_record_is_named(config, records):

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from absl import flags
 
 from .config import FIELDS, ConfigError, TrainConfig, typed, validate
+from .flow.kept import numbers_of_records
 from .origins import INPUT, NETWORK, named, numbers_of_stream, numbers_of_weights, run_at
 from .recipe_rows import RECIPES
 
@@ -17,10 +18,11 @@ def resolve(
 ) -> TrainConfig:
     """A checked configuration: the recipe, over it the file's values, over those `overrides`.
 
-    Under them all are the stream's own mean and deviation and, over these, the numbers of published
-    weights, if `weights` are some or a file that was converted from them, or those of the run that
-    `init_from` names: convention, clip length, size, frame rate and normalisation. The network of
-    such a run, and its weights, are taken over those of the recipe.
+    Under them all are the stream's own mean and deviation and the method of `records` of flow, and
+    over these the numbers of published weights, if `weights` are some or a file that was converted
+    from them, or those of the run that `init_from` names: convention, clip length, size, frame rate
+    and normalisation. The network of such a run, and its weights, are taken over those of the
+    recipe.
 
     Args:
         recipe: a name of RECIPES.
@@ -44,7 +46,8 @@ def resolve(
             numbers = {}  # of another kind of input: `find_start` says so
     values |= given
     values["weights"] = named(values)
-    numbers = numbers_of_stream(values) | numbers | numbers_of_weights(values)
+    own = numbers_of_stream(values) | numbers_of_records(values)
+    numbers = own | numbers | numbers_of_weights(values)
     config = TrainConfig(**(numbers | values))
     validate(config)
     return config

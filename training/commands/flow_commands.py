@@ -16,7 +16,8 @@ def _define_flow(values: flags.FlagValues) -> None:
 
 
 def _flow(values: flags.FlagValues, positional: list[str]) -> int:
-    from ..flow.encode import KIND, FlowOptions
+    from ..flow.encode import FlowOptions
+    from ..flow.kept import KIND
 
     no_more(positional)
     try:

@@ -17,7 +17,6 @@ from .methods import METHODS, check_method, grey
 from .quantise import encode_levels, quantise
 from .streams import PUBLISHED_METHOD
 
-KIND = "flow"
 # MediaSequence's names (see records.keys): pictures of flow, and a list of numbers for each.
 PREFIX = "FORWARD_FLOW/"
 SCALE = "FLOW_SCALE/feature/floats"

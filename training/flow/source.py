@@ -5,9 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from ..data.frames import ClipSpec, resize_frame
-from ..options import ConfigError
 from ..records import keys
-from ..records.manifest import Manifest
 from ..records.reader import RecordSource, frame_places
 from ..records.sequence_example import values
 from ..records.tfrecord import RecordError
@@ -58,19 +56,3 @@ class FlowSource(RecordSource):
             raise self.error(index, f"it lacks field {place}") from None
         except ValueError as error:
             raise self.error(index, f"field {place} {error}") from None
-
-
-def check_flow(manifest: Manifest, config) -> None:
-    """Checks that records of flow are of the flow that `config` wants.
-
-    Raises:
-        ConfigError: another method, or another frame rate: flow between frames that are twice as
-            far apart is not there.
-    """
-    for name, kept in (("flow_method", "method"), ("frame_rate", "frame_rate")):
-        has, wanted = manifest.plan[kept], getattr(config, name)
-        if has != wanted:
-            raise ConfigError(
-                f"records={config.records!r} are flow of {name}={has!r}; {name}={wanted!r} was "
-                f"asked for. Give --{name}={has}, or other records."
-            )

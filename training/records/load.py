@@ -7,13 +7,16 @@ from collections.abc import Sequence
 from ..data.catalog import get_dataset
 from ..data.listings import first
 from ..data.video_set import VideoSet
-from ..flow.source import FlowSource, check_flow
+from ..flow.kept import KIND as FLOW
+from ..flow.kept import check_flow
+from ..flow.source import FlowSource
 from ..options import ConfigError
 from .foreign import scan
 from .manifest import Manifest, Record, read_manifest
 from .reader import RecordSource
+from .rgb import KIND as RGB
 
-SOURCES = {"rgb": RecordSource, "flow": FlowSource}
+SOURCES = {RGB: RecordSource, FLOW: FlowSource}
 """By kind of record, what clips are read by."""
 
 
@@ -65,12 +68,12 @@ def _check_fits(manifest: Manifest, config) -> None:
             f"{told} split {manifest.split}; split={config.split} was asked for. Give "
             f"--split={manifest.split}, or prepare without --split for all of them."
         )
-    if manifest.kind not in SOURCES or (manifest.kind == "flow" and config.stream != "flow"):
+    if manifest.kind not in SOURCES or (manifest.kind == FLOW and config.stream != "flow"):
         raise ConfigError(
             f"{told} optical flow; stream={config.stream!r} was asked for. Give --stream=flow, or "
             "records of RGB."
         )
-    if manifest.kind == "flow":
+    if manifest.kind == FLOW:
         check_flow(manifest, config)
 
 
