@@ -7,6 +7,7 @@ not run, but what they name has to exist.
 import ast
 import pathlib
 import re
+import shlex
 
 import numpy as np
 import pytest
@@ -116,7 +117,7 @@ def test_commands_and_flags_exist(page):
     for line in "\n".join([*blocks(page, "sh"), *inline]).replace("\\\n", " ").splitlines():
         if not line.startswith("r21d "):
             continue
-        words = line.split("#")[0].split()[1:]
+        words = shlex.split(line, comments=True)[1:]
         name = next(name for name in (" ".join(words[:2]), words[0]) if name in COMMANDS)
         arguments = words[len(name.split()) :]
         values = flags.FlagValues()

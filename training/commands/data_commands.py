@@ -160,7 +160,7 @@ def report(manifest, out: str) -> int:
     counts = manifest.counts
     print(
         f"{out}: {counts['videos']} videos, {counts['frames']} frames, "
-        f"{counts['bytes'] / 1e9:.2f} GB in {counts['shards']} shards"
+        f"{counts['bytes'] / 1e6:,.0f} MB in {counts['shards']} shards"
     )
     for row in manifest.skipped:
         print(f"skipped {row['name']}: {row['reason']}")
@@ -215,7 +215,7 @@ _DO = {"": _make, "check": _check, "verify": _verify, "scan": _scan}
 
 DATA_COMMANDS = {
     "prepare": Command(
-        "decode a data set once, into records that train several times as fast",
+        "decode a data set once, into records that are faster to read; check one before",
         "--dataset=NAME --videos=DIR --out=DIR | --check ... | --verify --out=DIR | --scan ...",
         _define_prepare,
         _prepare,
