@@ -85,13 +85,16 @@ def test_a_run_killed_before_at_and_after_the_change_ends_as_if_it_was_not(
 def test_a_classifier_alone_may_go_on_with_all_layers(make_config, tiny_run):
     """A linear probe that is grown: the epochs that follow train all."""
     start = {"init_from": str(tiny_run(variant=OPTIONS["variant"])), "ema_decay": 0.0}
-    train(make_config("grown", **start, epochs=2))
-    probe = load_run(make_config("grown").model_dir)[2].get_weights()
+
+    def trained(name, epochs):
+        config = make_config(name, **start, epochs=epochs)
+        train(config)
+        return load_run(config.model_dir)[2].get_weights()
+
     before = load_run(start["init_from"])[2].get_weights()
+    probe = trained("grown", 2)
     assert all((a == b).all() for a, b in zip(probe[:-2], before[:-2], strict=True))
-    train(make_config("grown", **start, epochs=3))
-    train(make_config("whole", **start, epochs=3))
-    pairs = [load_run(make_config(name).model_dir)[2].get_weights() for name in ("grown", "whole")]
-    assert max(np.abs(a - b).max() for a, b in zip(pairs[0], before, strict=False)) > 1e-6
-    for left, right in zip(*pairs, strict=True):
+    grown, whole = trained("grown", 3), trained("whole", 3)
+    assert max(np.abs(a - b).max() for a, b in zip(grown[:-2], before[:-2], strict=True)) > 1e-6
+    for left, right in zip(grown, whole, strict=True):
         np.testing.assert_allclose(left, right, atol=1e-6)

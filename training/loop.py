@@ -18,9 +18,9 @@ from .losses import cross_entropy, means, sums
 from .optimizer import (
     Averages,
     WarmupSchedule,
-    forget_velocities,
     l2_penalty,
     overflow_everywhere,
+    restart,
 )
 from .stages import rate_factors
 from .strategy import Slice, distribute
@@ -137,7 +137,7 @@ class Loop:
     def _train_epoch(self, epoch, dataset, listeners) -> dict[str, float]:
         num_steps, head_alone = num_batches(dataset), epoch < self.config.head_epochs
         if epoch == self.config.head_epochs > 0:
-            forget_velocities(self.optimizer, self.strategy)
+            restart(self.optimizer, self.strategy, self.steps_done)
         iterator = iter(distribute(dataset, self.strategy))
         totals, step = tf.zeros(3).numpy(), 0
         while step < num_steps:

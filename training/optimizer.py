@@ -96,12 +96,17 @@ def make_optimizer(config: TrainConfig, schedule: WarmupSchedule) -> keras.optim
     return scale_losses(optimizer) if config.precision == "mixed_float16" else optimizer
 
 
-def forget_velocities(
-    optimizer: keras.optimizers.Optimizer, strategy: tf.distribute.Strategy
+def restart(
+    optimizer: keras.optimizers.Optimizer, strategy: tf.distribute.Strategy, steps_done: tf.Tensor
 ) -> None:
-    """Sets the momentum of every weight to zero; the count of steps stays. Not to be traced."""
+    """Sets the momentum of every weight to zero and the count of steps to `steps_done`.
+
+    The optimizer's own count lacks the steps that a loss scale has skipped. Not to be traced.
+    """
     inner = getattr(optimizer, "inner_optimizer", optimizer)  # of one that scales the loss
+    count = backend_variable(inner.iterations)
     with strategy.scope():
+        count.assign(tf.cast(steps_done, count.dtype))
         for velocity in map(backend_variable, inner.momentums):
             velocity.assign(tf.zeros_like(velocity))
 

@@ -14,6 +14,7 @@ from .flow.streams import STREAMS, stream_of
 NETWORK = ("variant", "convention", "width_multiplier", "stream")
 """Options that say which network a run's weights are of."""
 INPUT = ("clip_frames", "crop_size", "resize_height", "resize_width", "frame_rate", "mean", "std")
+INPUT += ("flow_method",)
 """Options that say what a network has seen."""
 
 
