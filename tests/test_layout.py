@@ -138,7 +138,7 @@ def test_no_file_names_a_place_on_one_machine():
     places = re.compile(r"(?<![\w.])/(?:home/\w|root/|Users/\w|mnt/\w|work/\w)")
     suffixes = {".py", ".md", ".toml", ".txt", ".json", ".bazel", ""}
     tops = [path for path in ROOT.glob("*") if path.is_file()] + [ROOT / ".ci" / "run"]
-    folders = (*PACKAGES, "tests", "benchmarks", "docs", "tools", "stacks")
+    folders = (*PACKAGES, "tests", "benchmarks", "docs", "examples", "tools", "stacks")
     below = [path for folder in folders for path in (ROOT / folder).rglob("*")]
     for path in tops + below:
         if path.is_file() and path.suffix in suffixes and path != ROOT / "tests/test_layout.py":
