@@ -125,9 +125,9 @@ def _tvl1() -> FlowFunction:
 
     if not hasattr(cv2, "optflow"):
         raise ValueError(
-            "flow_method='tvl1' needs OpenCV's contributed modules, which are not installed. "
-            "Replace opencv-python-headless by them: pip uninstall opencv-python-headless; pip "
-            "install opencv-contrib-python-headless. Or take flow_method='farneback' or 'dis'."
+            "flow_method='tvl1' needs OpenCV's contributed modules, which are not installed. Add "
+            "them: pip install --no-deps 'opencv-contrib-python-headless=="
+            f"{cv2.__version__}.*'. Or take flow_method='farneback' or 'dis'."
         )
     create = cv2.optflow.createOptFlow_DualTVL1  # as VMZ: all its defaults
     return lambda before, after: create().calc(before, after, None)
