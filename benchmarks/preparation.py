@@ -158,7 +158,7 @@ def _report(options, plan, rounds, lost) -> str:
         row("the same loop, frames left as the codec has them", "frames", "decode"),
         row("prepare: decode, resize to 128x171 at 15 Hz, JPEG", "prepare", "decode"),
         "",
-        "| training clips from, one reader | clips for each CPU second | for each second | against the first |",
+        "| clips from, one reader | clips for each CPU second | for each second | against videos |",
         "| --- | --- | --- | --- |",
         row("videos, read alone", "read videos", "read videos"),
         row("records, read alone", "read records", "read videos"),

@@ -10,6 +10,7 @@ import sys
 import time
 
 from r21d_keras.training.data.catalogued import listed
+from r21d_keras.training.data.decoder import VideoError
 from r21d_keras.training.data.listings import Places
 from r21d_keras.training.records.plan import make_plan
 from r21d_keras.training.records.prepare import prepare
@@ -34,6 +35,31 @@ def plan_of(videos, encode=encode_frames, options=OPTIONS, **more):
     encoder = functools.partial(encode, options)
     more = {"videos_per_shard": 3, **more}
     return make_plan(listed("folder", Places(str(videos))), "rgb", encoder, options.as_json, **more)
+
+
+def contents(folder):
+    """The bytes of each file, by name."""
+    return {
+        path.name: path.read_bytes() for path in sorted(folder.iterdir()) if path.name != ".lock"
+    }
+
+
+def stop_at(videos, out, count):
+    """Prepares until `count` videos are done, then fails."""
+    done = []
+
+    def encode(options, item):
+        done.append(item)
+        if len(done) > count:
+            raise VideoError(item.path, "is bad.")
+        return encode_frames(options, item)
+
+    try:
+        prepare(plan_of(videos, encode), out, processes=1)
+    except VideoError as error:
+        assert f"is bad. {count} videos are done and kept" in str(error)
+        return
+    raise AssertionError("it went to the end")
 
 
 if __name__ == "__main__":

@@ -21,18 +21,11 @@ from r21d_keras.training.data.decoder import VideoError
 from r21d_keras.training.options import ConfigError
 from r21d_keras.training.records.manifest import read_manifest
 from r21d_keras.training.records.prepare import prepare
-from r21d_keras.training.records.rgb import FrameOptions, encode_frames
-from r21d_keras.training.records.verify import verify
+from r21d_keras.training.records.rgb import FrameOptions
 from tests import preparing
-from tests.preparing import OPTIONS, plan_of
+from tests.preparing import OPTIONS, contents, plan_of, stop_at
 
 ROOT = pathlib.Path(__file__).parent.parent
-
-
-def contents(folder):
-    return {
-        path.name: path.read_bytes() for path in sorted(folder.iterdir()) if path.name != ".lock"
-    }
 
 
 def journal_lines(folder):
@@ -128,20 +121,6 @@ def test_what_a_stopped_machine_may_leave(whole, tiny_videos, tmp_path, hurt):
         finished.write_bytes(finished.read_bytes().rsplit(b"\n", 2)[0] + b"\n")
     prepare(plan_of(tiny_videos), tmp_path, processes=1)
     assert contents(tmp_path) == whole
-
-
-def stop_at(videos, out, count):
-    """Prepares until `count` videos are done, then fails."""
-    done = []
-
-    def encode(options, item):
-        done.append(item)
-        if len(done) > count:
-            raise VideoError(item.path, "is bad.")
-        return encode_frames(options, item)
-
-    with pytest.raises(VideoError, match=f"is bad. {count} videos are done and kept"):
-        prepare(plan_of(videos, encode), out, processes=1)
 
 
 def test_a_full_disk_loses_nothing(whole, begin, tmp_path, tiny_videos):
@@ -261,56 +240,6 @@ def test_split_gives_shards_of_subsets(tiny_videos, tmp_path):
     for wrong in ({"subset": "test"}, {"split": 2}, {"split": 1, "subset": "val"}):
         with pytest.raises(ConfigError, match="expected a split of folder"):
             plan_of(tiny_videos, **wrong)
-
-
-@pytest.fixture
-def made(whole, tmp_path):
-    """A folder of records to hurt."""
-    for name, octets in whole.items():
-        (tmp_path / name).write_bytes(octets)
-    return tmp_path
-
-
-def test_verify_says_which_videos_are_hurt(made):
-    manifest, wrong = verify(made)
-    assert not wrong
-    record = manifest.records[1]
-    path = made / manifest.shards[record.shard]["name"]
-    octets = bytearray(path.read_bytes())
-    octets[record.offset + record.length // 2] ^= 1
-    path.write_bytes(octets)
-    (made / manifest.shards[3]["name"]).unlink()
-    last = made / manifest.shards[2]["name"]
-    last.write_bytes(last.read_bytes()[:-1])
-    (made / "train-1.tfrecord").write_bytes(b"")
-    hurt, cut, gone, strange = verify(made)[1]
-    assert hurt.startswith(path.name) and hurt.endswith(f"1 of 2 videos are hurt: {record.name}.")
-    assert cut.startswith(f"{last.name} has ") and ": 1 of 2 videos are hurt: " in cut
-    assert gone == f"{manifest.shards[3]['name']} cannot be read: No such file or directory"
-    assert strange == "1 files are not in the manifest: train-1.tfrecord."
-
-
-def test_hurt_shards_are_made_anew(made, whole, tiny_videos, log):
-    (made / "all-00002-of-00004.tfrecord").unlink()
-    path = made / "all-00000-of-00004.tfrecord"
-    path.write_bytes(path.read_bytes()[:-5])
-    prepare(plan_of(tiny_videos), made, processes=1)
-    assert log.text.count("it is made anew") == 2
-    assert contents(made) == whole
-
-
-def test_a_folder_that_was_not_finished_cannot_be_verified(tiny_videos, tmp_path):
-    stop_at(tiny_videos, tmp_path, 2)
-    for folder in (tmp_path, tmp_path / "none"):
-        with pytest.raises(ConfigError, match="has no manifest.json: it was not finished"):
-            verify(folder)
-
-
-@pytest.mark.parametrize("text", ["", "[]", '{"version": 9}', '{"version": 1}'])
-def test_a_manifest_of_something_else_is_refused(text, tmp_path):
-    (tmp_path / "manifest.json").write_text(text)
-    with pytest.raises(ConfigError, match="is no manifest of `r21d prepare`"):
-        read_manifest(tmp_path)
 
 
 def test_frames_options():
