@@ -68,6 +68,47 @@ def test_flip_mirrors_the_whole_clip_half_the_time():
     assert 160 < flips < 240
 
 
+def _drift(height: int, width: int) -> np.ndarray:
+    """Flow of a picture that grows from its upper left corner: each pixel moves by its place."""
+    rows, columns = np.mgrid[:height, :width]
+    return np.stack([columns + 0.5, rows + 0.5], axis=-1).astype(np.float32) / 10
+
+
+@given(st.integers(4, 20), st.integers(4, 20), st.integers(1, 3), st.integers(1, 3))
+def test_vectors_grow_with_the_picture(height, width, tall, wide):
+    """That motion looks the same at any size: pixels still move by a tenth of their place."""
+    seen = frames.resize_frame(_drift(height, width), (tall * height, wide * width))
+    assert seen.dtype == np.float32
+    expected = _drift(tall * height, wide * width)
+    inside = (slice(tall, -tall), slice(wide, -wide))  # beyond the outer centres it is constant
+    np.testing.assert_allclose(seen[inside], expected[inside], atol=1e-3)
+
+
+def test_in_the_mirror_motion_to_the_right_goes_left():
+    flow = np.random.default_rng(0).normal(size=(3, 4, 6, 2)).astype(np.float32)
+    seen = frames.mirrored(flow)
+    assert seen.dtype == np.float32
+    np.testing.assert_array_equal(seen[..., 0], -flow[:, :, ::-1, 0])
+    np.testing.assert_array_equal(seen[..., 1], flow[:, :, ::-1, 1])
+    np.testing.assert_array_equal(frames.mirrored(seen), flow)
+
+
+def test_spec_scales_crops_and_mirrors_flow_with_its_vectors():
+    """Enlarged by a factor, the drift of each pixel is still a tenth of its place in the frame."""
+    row = Preprocessing(resize=(40, 40), crop_size=24)
+    clip = np.stack([_drift(40, 40)] * 2)
+    spec = frames.ClipSpec(num_frames=2, preprocessing=row, jitter_scale=1.5, random_flip=True)
+    signs = set()
+    for seed in range(20):
+        got = spec.augmented(clip, np.random.default_rng(seed))
+        assert got.shape == (2, 24, 24, 2) and got.flags.c_contiguous
+        steps = np.diff(got[..., 1], axis=1)[:, 1:-1], np.diff(got[..., 0], axis=2)[:, :, 1:-1]
+        for step in steps:  # a tenth of a pixel from each to the next, in the mirror too
+            np.testing.assert_allclose(step, 0.1, atol=2e-3)
+        signs.add(bool((got[..., 0] < 0).all()))
+    assert signs == {False, True}
+
+
 def test_a_crop_that_does_not_fit():
     clip = np.zeros((2, 10, 20, 3), np.uint8)
     for crop in (frames.center_crop, lambda c, s: frames.random_crop(c, s, None)):

@@ -217,7 +217,7 @@ RUN_COMMANDS = {
         _evaluate,
     ),
     "export": Command(
-        "write a run as a SavedModel that takes uint8 RGB clips",
+        "write a run as a SavedModel that takes uint8 RGB clips, or flow",
         "--model_dir=DIR --out=DIR/1",
         _define_export,
         _export,
