@@ -20,7 +20,7 @@ from ..data.video_set import VideoSet
 from ..model_dir import ModelDir
 from ..strategy import make_strategy
 from .multi_label import MultiLabelTally
-from .network import load_networks
+from .network import Network, load_networks
 from .protocols import Protocol, as_json, settled
 from .report import Report
 from .tally import Tally
@@ -48,7 +48,7 @@ def evaluate(
         model_dir: the folder of a run.
         protocol: how videos are shown; None: Protocol(), the above.
         weights: one of config.WEIGHTS.
-        places: values of videos, splits, manifest, where they moved since training.
+        places: values of videos, splits, manifest, records, where they are others than in training.
         out: the folder for the files; None: `model_dir`.
 
     Returns:
@@ -63,13 +63,7 @@ def evaluate(
     config, classes = ModelDir(Path(model_dir)).read_run()
     config = dataclasses.replace(config, **typed(places or {}))
     validate(config)
-    protocol = protocol or Protocol()
-    devices = make_strategy(config).extended.worker_devices
-    networks = load_networks(model_dir, weights, protocol, devices)
-    protocol = settled(protocol, config, networks[0].reach)
-    if protocol.overlap == "share":
-        for network in networks:
-            network.prepare_blocks()
+    networks, protocol = _prepared(model_dir, protocol or Protocol(), weights, config)
     videos = load_dataset(config, "test")
     _check_classes(classes, videos)
     folder = ModelDir(Path(out or model_dir))
@@ -79,20 +73,11 @@ def evaluate(
         if videos.label_sets:
             file = stack.enter_context(tempfile.TemporaryFile(dir=folder.root))
             tally = MultiLabelTally(classes, file)
-        skipped = _answer(Viewing(networks, videos, config, protocol), tally, report)
-        result = {
-            "accuracy": tally.rates(),
-            "calibration": tally.calibration.as_json(),
-            "videos": tally.videos,
-            "skipped": [{"video": path, "reason": reason} for path, reason in skipped],
-            "missing": list(videos.missing),
-            "protocol": as_json(protocol, config, networks[0].reach),
-            **_about(config, weights),
-            "classes": list(classes),
-            **tally.as_json(),
-        }
-        report.finish(tally, f"{json.dumps(result, indent=2)}\n")
-    return json.loads(json.dumps(result))
+        viewing = Viewing(networks, videos, config, protocol)
+        skipped = _answer(viewing, tally, report)
+        text = json.dumps(_result(viewing, tally, skipped, weights), indent=2)
+        report.finish(tally, f"{text}\n")
+    return json.loads(text)
 
 
 def summary(result: dict) -> str:
@@ -105,6 +90,19 @@ def summary(result: dict) -> str:
         f"{rates}, ECE {result['calibration']['ece']:.1%} ({result['videos']} videos{left_out}, "
         f"{_shown(result['protocol'])})"
     )
+
+
+def _prepared(
+    model_dir: str | os.PathLike, protocol: Protocol, weights: str, config: TrainConfig
+) -> tuple[list[Network], Protocol]:
+    """A network for each device, ready for the protocol, of which nothing is left open."""
+    devices = make_strategy(config).extended.worker_devices
+    networks = load_networks(model_dir, weights, protocol, devices)
+    protocol = settled(protocol, config, networks[0].reach)
+    if protocol.overlap == "share":
+        for network in networks:
+            network.prepare_blocks()
+    return networks, protocol
 
 
 def _shown(protocol: dict) -> str:
@@ -148,12 +146,23 @@ def _check_classes(classes: tuple[str, ...], videos: VideoSet) -> None:
         )
 
 
-def _about(config: TrainConfig, weights: str) -> dict:
+def _result(viewing: Viewing, tally: Tally, skipped: list[tuple[str, str]], weights: str) -> dict:
+    """What evaluation.json holds."""
+    config = viewing.config
+    splits = get_dataset(config.dataset).splits
     return {
+        "accuracy": tally.rates(),
+        "calibration": tally.calibration.as_json(),
+        "videos": tally.videos,
+        "skipped": [{"video": path, "reason": reason} for path, reason in skipped],
+        "missing": list(viewing.videos.missing),
+        "protocol": as_json(viewing.protocol, config, viewing.networks[0].reach),
         "variant": config.variant,
         "stream": config.stream,
         "dataset": config.dataset,
-        "split": config.split if len(get_dataset(config.dataset).splits) > 1 else None,
+        "split": config.split if len(splits) > 1 else None,
         "source": "records" if config.records else "videos",
         "weights": weights,
+        "classes": list(tally.classes),
+        **tally.as_json(),
     }
