@@ -14,6 +14,7 @@ values = st.lists(st.binary(max_size=20)) | st.lists(float32s) | st.lists(int64s
 names = st.text(st.characters(codec="utf-8"), max_size=8)
 
 
+@settings(deadline=None)
 @given(st.dictionaries(names, values), st.dictionaries(names, st.lists(values, max_size=4)))
 def test_what_is_encoded_is_read_by_tensorflow_and_here(context, lists):
     record = sequence_example.encode(context, lists)
@@ -39,6 +40,7 @@ def test_absent_keys_are_empty():
     assert example.context("b") == example.steps("b") == []
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=60))
 def test_bytes_that_are_no_message_are_refused_or_harmless(octets):
     try:
@@ -57,7 +59,7 @@ def test_a_cut_message_is_refused():
         sequence_example.SequenceExample(record[:-1])
 
 
-@settings(deadline=None)  # the first call starts TensorFlow
+@settings(deadline=None)
 @given(st.lists(st.binary(max_size=50), max_size=6))
 def test_files_are_read_by_tensorflow(tmp_path_factory, records):
     path = tmp_path_factory.getbasetemp() / "ours.tfrecord"
