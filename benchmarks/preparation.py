@@ -158,9 +158,9 @@ def _report(options, plan, rounds, lost) -> str:
         row("the same loop, frames left as the codec has them", "frames", "decode"),
         row("prepare: decode, resize to 128x171 at 15 Hz, JPEG", "prepare", "decode"),
         "",
-        'The plain loop\'s `to_ndarray(format="rgb24")` converts by several threads, whose hand-over '
-        "costs more than the conversion of so small a frame; preparation converts by one, and only "
-        "the frames that it keeps.",
+        "The plain loop's to_ndarray converts by several threads, whose hand-over costs more than "
+        "the conversion of so small a frame; preparation converts by one, and only the frames that "
+        "it keeps.",
         "",
         "| clips from, one reader | clips for each CPU second | for each second | against videos |",
         "| --- | --- | --- | --- |",
