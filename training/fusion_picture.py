@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from matplotlib.figure import Figure
+from matplotlib.ticker import PercentFormatter
 
 from .pictures import DPI, FAINT, INK, TRAIN_COLOUR, VAL_COLOUR, save_picture
 
@@ -29,11 +30,13 @@ def draw_sweep(
     """
     weights, rates = [row["weight"] for row in rows], [row["top1"] for row in rows]
     first, second = (NAMES.get(stream, stream) for stream in streams)
+    if first == second:
+        first, second = f"the first {first}", f"the second {second}"
     figure = Figure(figsize=(6, 4), dpi=DPI, layout="constrained")
     axes = figure.add_subplot()
-    for end, name in ((-1, first), (0, second)):
-        label = f"{name} alone {rates[end]:.1%}"
-        axes.plot(weights[end], rates[end], "s", color=INK, markersize=6, label=label, zorder=3)
+    for end, name, inside in ((-1, first, INK), (0, second, "white")):
+        mark = {"color": INK, "markerfacecolor": inside, "markersize": 6, "zorder": 3}
+        axes.plot(weights[end], rates[end], "s", label=f"{name} alone {rates[end]:.1%}", **mark)
         axes.axhline(rates[end], color=FAINT, linewidth=1)
     axes.plot(weights, rates, color=TRAIN_COLOUR, linewidth=2, marker="o", markersize=4)
     best = max(range(len(rows)), key=rates.__getitem__)
@@ -41,9 +44,9 @@ def draw_sweep(
     axes.plot(weights[best], rates[best], "o", color=VAL_COLOUR, markersize=8, label=label)
     axes.axvline(weight, color=INK, linewidth=1, linestyle="--", label=f"weight {weight:g}")
     axes.set_xlim(-0.02, 1.02)
-    axes.set_xlabel(f"weight of {first}; the rest is {second}'s", color=INK)
+    axes.set_xlabel(f"weight of {first}, the rest for {second}", color=INK)
     axes.set_title(f"top-1 accuracy of {num_videos:,} videos", loc="left", color=INK)
-    axes.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
+    axes.yaxis.set_major_formatter(PercentFormatter(xmax=1))  # with the digits that ticks need
     axes.legend(frameon=False, loc="best", labelcolor=INK, fontsize=8)
     axes.tick_params(length=0, labelcolor=INK)
     axes.set_axisbelow(True)
