@@ -53,13 +53,14 @@ def test_the_command_refuses_it_before_it_looks_for_the_run(flags, message, caps
 @pytest.mark.parametrize(
     ("clip_frames", "reach", "stride", "overlap"),
     [
-        (16, Reach(8, 54), 8, "share"),
-        (32, Reach(8, 54), 16, "share"),
-        (24, Reach(8, 54), 8, "share"),  # half of it, 12, is off the grid
+        (16, Reach(8, 54), 8, "recompute"),  # all would see past the ends
+        (128, Reach(8, 54), 64, "share"),
+        (24, Reach(8, 9), 8, "share"),  # half of it, 12, is off the grid
+        (24, Reach(8, 12), 8, "recompute"),
         (8, Reach(8, 54), 4, "recompute"),
         (20, Reach(8, 54), 10, "recompute"),
         (16, Reach(1, 0), 8, "share"),
-        (5, Reach(1, 5), 2, "share"),
+        (5, Reach(1, 2), 2, "share"),
         (16, None, 8, "recompute"),  # r2d
         (1, Reach(1, 0), 1, "recompute"),
     ],
@@ -105,8 +106,9 @@ def test_what_a_run_cannot_do(protocol, config, message):
     [
         (Reach(1, 0), {}, "exact: no frame sees another"),
         (Reach(1, 5), {}, "the middle 6 frames of a clip are exact"),
-        (Reach(8, 54), {}, "all of a clip of 16 frames is so near to its ends"),
-        (Reach(8, 54), {"overlap": "recompute"}, "exact: each clip is computed for itself"),
+        (Reach(8, 54), {"overlap": "share"}, "all of a clip of 16 frames is so near to its ends"),
+        (Reach(8, 54), {}, "exact: each clip is computed for itself, as features see 54 frames"),
+        (Reach(1, 0), {"overlap": "recompute"}, "exact: each clip is computed for itself"),
         (None, {}, "exact: each clip is computed for itself, as the frames of a clip are"),
     ],
 )

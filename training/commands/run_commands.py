@@ -61,8 +61,8 @@ def _define_evaluate(values: flags.FlagValues) -> None:
         (
             "overlap",
             list(OVERLAP),
-            "dense: share what clips have in common where the network allows it, as auto does, or "
-            "recompute it",
+            "dense: share what clips have in common, or recompute it; auto shares where the "
+            "network can and part of a clip stays as it is",
         ),
     ):
         flags.DEFINE_enum(name, None, known, text, flag_values=values)

@@ -9,7 +9,11 @@ from .crops import NUM_CROPS
 FRAMES = {"clips": "crop", "dense": "whole"}
 """The protocols, and what of a frame each shows unless it is said: the crop, or all of it."""
 OVERLAP = ("auto", "share", "recompute")
-"""What to do where clips overlap: share what is common, where the network allows it, or not."""
+"""What to do where clips overlap: share what is common, or compute each clip for itself.
+
+auto shares where the network can, and some of a clip's features are too far from its ends to see
+past them: where all see past them, scores change by more than is saved (benchmarks/dense.md).
+"""
 _OF = {"num_clips": "clips", "num_crops": "clips", "stride": "dense", "overlap": "dense"}
 
 
@@ -90,6 +94,8 @@ def settled(protocol: Protocol, config: TrainConfig, reach: Reach | None = None)
     why_not = _why_not_shared(config.clip_frames, stride, reach)
     if why_not and protocol.overlap == "share":
         raise ConfigError(f"overlap=share: {config.variant} cannot, as {why_not}. Leave it out.")
+    if protocol.overlap in (None, "auto"):
+        why_not = why_not or _why_not_alike(config.clip_frames, reach)
     shared = not why_not and protocol.overlap != "recompute"
     overlap = "share" if shared else "recompute"
     return replace(protocol, frames=frames, stride=stride, overlap=overlap)
@@ -99,6 +105,7 @@ def exactness(protocol: Protocol, config: TrainConfig, reach: Reach | None) -> s
     """How the clips of a settled dense protocol compare with clips that are shown one by one."""
     if protocol.overlap == "recompute":
         why_not = _why_not_shared(config.clip_frames, protocol.stride, reach)
+        why_not = why_not or _why_not_alike(config.clip_frames, reach)
         return "exact: each clip is computed for itself" + (f", as {why_not}" if why_not else "")
     if reach.radius == 0:
         return "exact: no frame sees another before the average over a clip's frames"
@@ -181,6 +188,15 @@ def _why_not_shared(clip_frames: int, stride: int, reach: Reach | None) -> str:
             f"{grid} frames"
         )
     return ""
+
+
+def _why_not_alike(clip_frames: int, reach: Reach) -> str:
+    if 2 * reach.radius < clip_frames:
+        return ""
+    return (
+        f"features see {reach.radius} frames each way, so that in clips of {clip_frames} shared "
+        "ones would all see past the ends"
+    )
 
 
 def _check(name: str, value, known: tuple) -> None:
