@@ -8,11 +8,11 @@
 #
 #   R21D     how to call the command                           (r21d)
 #   RECIPE   a named recipe of `r21d train`                    (ucf101_small_cpu: small networks, from scratch)
-#   RATE     the recipe's frames a second, Hz                  (7.5)
+#   RATE     frames a second, Hz                               (7.5, as the recipe)
 #   METHOD   of optical flow: farneback, as the paper; dis     (dis)
 #   MORE     further options of `r21d train`, for both streams (none)
 #
-# With a GPU and the paper's networks: RECIPE=ucf101_finetune RATE=15 METHOD=farneback MORE="--weights=kinetics400"
+# With a GPU and the paper's networks and weights: RECIPE=ucf101_finetune RATE=25 METHOD=farneback
 set -eu
 if [ $# -ne 3 ]; then
     sed -n '2,/^set -eu/s/^# \{0,1\}//p' "$0" >&2
@@ -40,8 +40,8 @@ step prepare --verify --out="$out/flow"
 for stream in rgb flow; do
     run=$out/runs/$stream own=
     if [ $stream = flow ]; then own=--jitter_color=0; fi # flow has no colours
-    step train --dataset=ucf101 --records="$out/$stream" --stream=$stream --split=1 --recipe="$recipe" $own \
-        $more --model_dir="$run"
+    step train --dataset=ucf101 --records="$out/$stream" --frame_rate="$rate" --stream=$stream --split=1 \
+        --recipe="$recipe" $own $more --model_dir="$run"
     step evaluate --model_dir="$run"                                     # 10 clips a video, as the paper
     step evaluate --model_dir="$run" --num_crops=3 --out="$run/crops"    # 10 clips, 3 crops of each
     step evaluate --model_dir="$run" --protocol=dense --out="$run/dense" # whole frames of whole videos
@@ -51,4 +51,5 @@ done
 step fuse "$out/runs/rgb" "$out/runs/flow" --weight=0.5 --sweep --out="$out/fused"
 
 # The RGB stream on all three splits, whose mean is what papers report.
-step crossval --dataset=ucf101 --records="$out/rgb" --recipe="$recipe" $more --model_dir="$out/crossval"
+step crossval --dataset=ucf101 --records="$out/rgb" --frame_rate="$rate" --recipe="$recipe" $more \
+    --model_dir="$out/crossval"

@@ -10,6 +10,8 @@ import sys
 
 import pytest
 
+from r21d_keras.training.recipes import resolve
+
 ROOT = pathlib.Path(__file__).parent.parent
 SMALL = {
     "width_multiplier": 0.125,
@@ -73,6 +75,14 @@ def test_ucf101_in_two_streams(few_videos, tmp_path):
     assert (out / "fused" / "sweep.png").read_bytes().startswith(b"\x89PNG")
     splits = json.loads((out / "crossval" / "crossval.json").read_text("utf-8"))["splits"]
     assert len(splits) == 3
+
+
+def test_the_rates_it_names_are_those_of_the_recipes():
+    text = (ROOT / "examples" / "ucf101_two_streams.sh").read_text("utf-8")
+    (recipe, rate) = re.search(r"RECIPE=(\w+) RATE=([\d.]+)", text).groups()
+    assert resolve(recipe).frame_rate == float(rate)
+    (default, usual) = re.search(r"RECIPE:-(\w+)\} rate=\$\{RATE:-([\d.]+)\}", text).groups()
+    assert resolve(default).frame_rate == float(usual)
 
 
 def test_without_arguments_it_says_how_to_call_it():

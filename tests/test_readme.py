@@ -108,8 +108,8 @@ def test_a_checkpoint_is_recommended_for_each_purpose():
     assert len(CHOICES) == len(re.findall(r"^\| (?!you want|---)", chapter, re.MULTILINE)) > 5
 
 
-@pytest.mark.parametrize("page", PAGES)
-def test_commands_and_flags_exist(page):
+def commands(page):
+    """(name, parsed flags) of each `r21d` command that a page shows."""
     flags = pytest.importorskip("absl.flags")
     from r21d_keras.training.commands import COMMANDS
 
@@ -124,6 +124,26 @@ def test_commands_and_flags_exist(page):
         values.set_gnu_getopt(True)
         COMMANDS[name].define(values)
         values([name, *[word for word in arguments if word != "--help"]])
+        yield name, values
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_commands_and_flags_exist(page):
+    list(commands(page))
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_records_are_made_at_the_rate_that_is_asked_of_them(page):
+    pytest.importorskip("absl.flags")
+    from r21d_keras.training.recipes import given_flags, resolve
+
+    rates = {}
+    for name, values in commands(page):
+        if name in ("prepare", "flow"):
+            rates[values["out"].value] = values["frame_rate"].value or 15.0
+        elif name in ("train", "crossval") and values["records"].value in rates:
+            config = resolve(values["recipe"].value, overrides=given_flags(values))
+            assert config.frame_rate == rates[config.records]
 
 
 def test_targets_exist():
