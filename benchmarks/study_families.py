@@ -47,19 +47,21 @@ STUDIES = {
 def main() -> None:
     options = _options()
     ledger = Ledger(options.out.with_suffix(".json"))
+    budgets = {name: _budget(name, options) for name in options.datasets}
+    _check_same_budget(ledger, budgets)
     for dataset, family, frames, seed in _trainings(options):
         name = f"{dataset}, {family}_10, {frames} frames, seed {seed}"
         if name in ledger:
             continue
         print(name, flush=True)
         recipe, values = STUDIES[dataset]
+        asked = {"variant": f"{family}_10", "clip_frames": frames, "seed": seed}
+        overrides = {**values, **_places(dataset, options), **options.overrides, **asked}
         with tempfile.TemporaryDirectory() as folder:
-            asked = {"variant": f"{family}_10", "clip_frames": frames, "seed": seed}
-            overrides = {**values, **_places(dataset, options), **options.overrides, **asked}
-            run = overrides | {"model_dir": folder}
-            found = in_fresh_process(train_and_evaluate, recipe, run)
-            gmacs = in_fresh_process(_gmacs, recipe, run)
+            found = in_fresh_process(train_and_evaluate, recipe, {**overrides, "model_dir": folder})
+        gmacs = in_fresh_process(_gmacs, recipe, overrides, len(found["classes"]))
         ledger[name] = {
+            "options": budgets[dataset],
             "dataset": dataset,
             "family": family,
             "clip_frames": frames,
@@ -94,13 +96,39 @@ def _places(dataset: str, options) -> dict:
     return {name: str(getattr(options, name)) for name in names}
 
 
-def _gmacs(recipe: str, overrides: dict) -> float:
+def _budget(dataset: str, options) -> dict:
+    """All that decides a training of this data set but network, clip length, seed and places."""
+    recipe, values = STUDIES[dataset]
+    own = {"variant", "clip_frames", "seed", "model_dir", "videos", "splits", "records"}
+    config = in_fresh_process(_resolved, recipe, {**values, **options.overrides})
+    return {name: value for name, value in config.items() if name not in own}
+
+
+def _resolved(recipe: str, overrides: dict) -> dict:
+    from r21d_keras.training.config import to_json
+    from r21d_keras.training.recipes import resolve
+
+    return json.loads(to_json(resolve(recipe, overrides=overrides)))
+
+
+def _check_same_budget(ledger: Ledger, budgets: dict[str, dict]) -> None:
+    for name, row in ledger.rows.items():
+        now = budgets.get(row["dataset"], row["options"])
+        changed = sorted(key for key in now if now[key] != row["options"].get(key))
+        if changed or len(now) != len(row["options"]):
+            raise SystemExit(
+                f"{ledger.path}: {name!r} was trained with other options: {', '.join(changed)}. "
+                "What is compared must have one budget: give another --out, or remove the file."
+            )
+
+
+def _gmacs(recipe: str, overrides: dict, num_classes: int) -> float:
     """Multiply-adds of one clip, in thousands of millions."""
     from r21d_keras import count_macs
     from r21d_keras.training.model_dir import build_model
     from r21d_keras.training.recipes import resolve
 
-    return count_macs(build_model(resolve(recipe, overrides=overrides), 10)) / 1e9
+    return count_macs(build_model(resolve(recipe, overrides=overrides), num_classes)) / 1e9
 
 
 def _options() -> argparse.Namespace:

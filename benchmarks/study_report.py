@@ -6,6 +6,7 @@ import pathlib
 import statistics
 
 from matplotlib.figure import Figure
+from matplotlib.ticker import PercentFormatter
 
 from benchmarks.ledger import write_text
 
@@ -83,7 +84,7 @@ def _markdown(at_usual, rows, datasets, stem) -> str:
         "# Twelve families under one budget",
         "",
         f"{last['date']}, {last['machine']}; {last['versions']}. Depth 10, narrow; the same clips, "
-        "schedule and epochs for every network; weights of the last epoch; 10 evenly spaced clips "
+        "schedule and epochs for every network; final weights; 10 evenly spaced clips "
         f"a video, clips of {frames} frames. Mean over seeds, ± half their range. Written by "
         "benchmarks/study_families.py; its options are in its first lines.",
         "",
@@ -100,11 +101,15 @@ def _markdown(at_usual, rows, datasets, stem) -> str:
         lines.append(f"| {family}_10 | {PAPER[family]:.1f} | {' | '.join(cells)} |")
     lines += ["", "## The paper's order and ours", ""]
     for name in datasets:
-        lines += _order(name, {family: mean for family, (mean, _, _) in found[name].items()})
+        lines += _order(name, found[name])
     lines += ["## Clip length", "", "| data | network | frames | clip@1 | video@1 | seeds |"]
     lines.append("| --- | --- | --: | --: | --: | --: |")
     for name in datasets:
         lines += _length_lines(_of(rows, name), name)
+    lines += [
+        "",
+        "The paper (table 3): clip@1 keeps rising with the length, video@1 peaks at 32 frames.",
+    ]
     return "\n".join([*lines, ""])
 
 
@@ -124,20 +129,33 @@ def _cells(rows, dataset, family) -> list[str]:
     return [f"{these[0]['gmacs'] * 1e3:.1f}", f"{mean:.1%} ± {half:.1%} ({count})"]
 
 
-def _order(dataset: str, ours: dict[str, float]) -> list[str]:
-    lines = [f"{dataset}:", ""]
+def _order(dataset: str, found: dict[str, tuple[float, float, int]]) -> list[str]:
+    lines, ours = [f"{dataset}:", ""], {family: mean for family, (mean, _, _) in found.items()}
     if len(ours) > 2 and len(set(ours.values())) > 1:
         lines.append(
             f"- rank correlation with table 2 (Spearman): {rank_correlation(ours, PAPER):.2f}"
         )
     for claim, better, worse in CLAIMS:
-        if not set(better) | set(worse) <= set(ours):
-            continue
-        high, low = (statistics.mean(ours[f] for f in side) for side in (better, worse))
-        top = max(ours[f] for f in worse) if len(better) == 1 else low
-        verdict = "yes" if high > low and high >= top else "no"
-        lines.append(f"- {claim}: {verdict} ({high:.1%}; the others {low:.1%} in the mean)")
+        if set(better) | set(worse) <= set(found):
+            high, low = (statistics.mean(ours[f] for f in side) for side in (better, worse))
+            said = verdict(found, better, worse)
+            lines.append(f"- {claim}: {said} ({high:.1%}; the others {low:.1%} in the mean)")
     return [*lines, ""]
+
+
+def verdict(found: dict[str, tuple[float, float, int]], better, worse) -> str:
+    """Whether `better` families are better than `worse` ones: "yes", "no", or undecided.
+
+    Compared are the means of either side, or one family with the best of the others. Undecided is
+    what lies closer together than the seeds of one family do.
+    """
+    high = statistics.mean(found[family][0] for family in better)
+    others = [found[family][0] for family in worse]
+    low = max(others) if len(better) == 1 else statistics.mean(others)
+    spread = statistics.mean(found[family][1] for family in (*better, *worse))
+    if abs(high - low) <= spread:
+        return "undecided, within the spread of the seeds"
+    return "yes" if high > low else "no"
 
 
 def _length_lines(rows, dataset) -> list[str]:
@@ -177,7 +195,7 @@ def _picture(datasets, draw) -> Figure:
     for place, name in enumerate(datasets):
         axes = figure.add_subplot(1, len(datasets), place + 1)
         axes.set_title(name, loc="left")
-        axes.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
+        axes.yaxis.set_major_formatter(PercentFormatter(1.0))
         axes.spines[["top", "right"]].set_visible(False)
         axes.grid(alpha=0.25)
         draw(axes, name)
