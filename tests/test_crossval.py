@@ -153,3 +153,17 @@ def test_a_damaged_result_is_named(options, tmp_path):
     (tmp_path / "crossval.json").write_text("{", "utf-8")
     with pytest.raises(ConfigError, match="crossval.json cannot be read.*evaluated again"):
         crossval(str(tmp_path), split_configs(str(tmp_path), "demo", "", options))
+
+
+@pytest.mark.parametrize("subset", ["train", "test"])
+def test_what_a_later_split_lacks_is_said_before_the_first_is_trained(
+    ucf101, options, tmp_path, subset
+):
+    folder = tmp_path / "lists"
+    shutil.copytree(ucf101 / "ucfTrainTestlist", folder)
+    (folder / f"{subset}list03.txt").unlink()
+    root = tmp_path / "runs"
+    configs = split_configs(str(root), "demo", "", {**options, "splits": str(folder)})
+    with pytest.raises(ConfigError, match=f"split 3: .*{subset}list03.txt"):
+        crossval(str(root), configs)
+    assert not root.exists()

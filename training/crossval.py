@@ -12,6 +12,8 @@ from absl import logging
 
 from .config import FIELDS, ConfigError, TrainConfig
 from .data.catalog import DATASETS
+from .data.datasets import load_dataset
+from .data.listings import SUBSETS
 from .evaluation.evaluate import evaluate
 from .model_dir import ModelDir, write_text
 from .recipes import resolve
@@ -72,8 +74,9 @@ def crossval(root: str, configs: Mapping[int, TrainConfig]) -> dict:
         the mean of the accuracies.
 
     Raises:
-        ConfigError: a folder holds a run of another configuration, or another process works in
-            `root`; nothing has been trained then. Otherwise as `train` and `evaluate`.
+        ConfigError: a folder holds a run of another configuration, another process works in `root`,
+            or a split has lists, videos or records that are not as expected; nothing has been
+            trained then. Otherwise as `train` and `evaluate`.
     """
     folder = pathlib.Path(root)
     for config in configs.values():
@@ -83,6 +86,9 @@ def crossval(root: str, configs: Mapping[int, TrainConfig]) -> dict:
     with sole_writer(folder):
         path = folder / RESULT
         results = _finished(_read(path), configs)
+        for split, config in configs.items():
+            if split not in results:
+                _check_videos(split, config)
         for split, config in configs.items():
             if split not in results:
                 results[split] = _run(split, config)
@@ -107,6 +113,15 @@ def _places(root: str, given: Mapping, split: int) -> dict:
     if given.get("init_from") and start.is_dir():
         own["init_from"] = str(start)
     return {**given, **own}
+
+
+def _check_videos(split: int, config: TrainConfig) -> None:
+    """Checks what is trained and tested on: the last split is reached after days."""
+    for subset in SUBSETS:
+        try:
+            load_dataset(config, subset)
+        except ValueError as error:
+            raise ConfigError(f"split {split}: {error}") from None
 
 
 def _run(split: int, config: TrainConfig) -> dict:
