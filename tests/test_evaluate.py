@@ -6,6 +6,7 @@ import pytest
 from matplotlib.image import imread
 
 from r21d_keras.training.cli import main
+from r21d_keras.training.config import ConfigError
 from r21d_keras.training.data.datasets import load_dataset
 from r21d_keras.training.data.pipeline import clip_spec, normalise
 from r21d_keras.training.data.video_set import read_test_clips
@@ -100,6 +101,15 @@ def test_command_finds_videos_that_moved(tiny_run, tmp_path, motion_videos, caps
     assert main(["evaluate", *arguments]) == 0
     assert "(8 videos, clips a video: 2)" in capsys.readouterr().out
     assert FILES <= {path.name for path in run.iterdir()}
+
+
+def test_videos_that_are_named_are_tested_on_in_place_of_the_runs_records(tiny_run, motion_videos):
+    run = tiny_run(variant="f_r2d_10", records="moved")
+    with pytest.raises(ConfigError, match="records='moved': no such folder"):
+        evaluate(run)
+    assert evaluate(run, places={"videos": str(motion_videos)})["source"] == "videos"
+    with pytest.raises(ConfigError, match="records='other': no such folder"):
+        evaluate(run, places={"videos": str(motion_videos), "records": "other"})
 
 
 def test_other_classes_than_those_of_training_are_refused(tiny_run):

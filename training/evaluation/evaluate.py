@@ -14,6 +14,7 @@ from absl import logging
 from ..config import WEIGHTS, ConfigError, TrainConfig, typed, validate
 from ..data.catalog import get_dataset
 from ..data.datasets import load_dataset
+from ..data.listings import Places
 from ..data.pipeline import BadVideos
 from ..data.video import VideoError
 from ..data.video_set import VideoSet
@@ -49,6 +50,8 @@ def evaluate(
         protocol: how videos are shown; None: Protocol(), the above.
         weights: one of config.WEIGHTS.
         places: values of videos, splits, manifest, records, where they are others than in training.
+            Where they name any of the first three and no records, no records are read, even if the
+            run was trained on some.
         out: the folder for the files; None: `model_dir`.
 
     Returns:
@@ -61,7 +64,7 @@ def evaluate(
         VideoError: a video that fails in mid-run, with on_bad_video="stop".
     """
     config, classes = ModelDir(Path(model_dir)).read_run()
-    config = dataclasses.replace(config, **typed(places or {}))
+    config = dataclasses.replace(config, **_settled_places(places or {}))
     validate(config)
     networks, protocol = _prepared(model_dir, protocol or Protocol(), weights, config)
     videos = load_dataset(config, "test")
@@ -90,6 +93,12 @@ def summary(result: dict) -> str:
         f"{rates}, ECE {result['calibration']['ece']:.1%} ({result['videos']} videos{left_out}, "
         f"{_shown(result['protocol'])})"
     )
+
+
+def _settled_places(places: Mapping[str, str]) -> dict:
+    """`places`; without records where they say where videos or lists are, and name no records."""
+    of_videos = any(places.get(field.name) for field in dataclasses.fields(Places))
+    return {"records": ""} | typed(places) if of_videos else typed(places)
 
 
 def _prepared(
