@@ -7,9 +7,10 @@ import subprocess
 import sys
 
 import numpy as np
+import pytest
 
 from r21d_keras.training.callbacks import read_history
-from r21d_keras.training.config import to_json
+from r21d_keras.training.config import ConfigError, to_json
 from r21d_keras.training.model_dir import load_run
 from r21d_keras.training.train import train
 
@@ -82,8 +83,8 @@ def test_a_run_killed_before_at_and_after_the_change_ends_as_if_it_was_not(
             np.testing.assert_allclose(float(left[name]), float(right[name]), rtol=1e-4)
 
 
-def test_a_classifier_alone_may_go_on_with_all_layers(make_config, tiny_run):
-    """A linear probe that is grown: the epochs that follow train all."""
+def test_a_classifier_alone_may_go_on_with_all_layers(make_config, tiny_run, tmp_path):
+    """A linear probe that is grown: the epochs that follow train all. Where it began has moved."""
     start = {"init_from": str(tiny_run(variant=OPTIONS["variant"])), "ema_decay": 0.0}
 
     def trained(name, epochs):
@@ -94,7 +95,11 @@ def test_a_classifier_alone_may_go_on_with_all_layers(make_config, tiny_run):
     before = load_run(start["init_from"])[2].get_weights()
     probe = trained("grown", 2)
     assert all((a == b).all() for a, b in zip(probe[:-2], before[:-2], strict=True))
-    grown, whole = trained("grown", 3), trained("whole", 3)
+    whole = trained("whole", 3)
+    pathlib.Path(start["init_from"]).rename(tmp_path / "moved")
+    grown = trained("grown", 3)
     assert max(np.abs(a - b).max() for a, b in zip(grown[:-2], before[:-2], strict=True)) > 1e-6
     for left, right in zip(grown, whole, strict=True):
         np.testing.assert_allclose(left, right, atol=1e-6)
+    with pytest.raises(ConfigError, match="init_from=.* holds no training run"):
+        make_config("anew", **start)

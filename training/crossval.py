@@ -16,6 +16,7 @@ from .data.datasets import load_dataset
 from .data.listings import SUBSETS
 from .evaluation.evaluate import evaluate
 from .model_dir import ModelDir, write_text
+from .origins import begun_from
 from .recipes import resolve
 from .resume import check_resumable
 from .run_lock import sole_writer
@@ -109,9 +110,10 @@ def summary(result: Mapping) -> str:
 def _places(root: str, given: Mapping, split: int) -> dict:
     """`given` with what differs between the splits' runs."""
     own = {"model_dir": str(pathlib.Path(root, _FOLDER.format(split)))}
-    start = pathlib.Path(given.get("init_from") or ".", _FOLDER.format(split))
-    if given.get("init_from") and start.is_dir():
-        own["init_from"] = str(start)
+    if given.get("init_from"):
+        start = pathlib.Path(given["init_from"], _FOLDER.format(split))
+        if start.is_dir() or begun_from(str(start), own["model_dir"]):
+            own["init_from"] = str(start)
     return {**given, **own}
 
 

@@ -10,6 +10,7 @@ from r21d_keras import VideoResNet, get_variant
 from r21d_keras.zoo.durable import partial_name
 
 from .config import WEIGHTS, ConfigError, TrainConfig, from_json, to_json
+from .origins import CHECKPOINTS
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,7 @@ class ModelDir:
     @property
     def checkpoints(self) -> pathlib.Path:
         """Folder of tf.train checkpoints, for resuming."""
-        return self.root / "checkpoints"
+        return self.root / CHECKPOINTS
 
     @property
     def events(self) -> pathlib.Path:

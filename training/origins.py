@@ -1,5 +1,6 @@
 """What a configuration takes over from where its weights come from, as options."""
 
+import os
 import pathlib
 from collections.abc import Mapping
 
@@ -16,6 +17,8 @@ NETWORK = ("variant", "convention", "width_multiplier", "stream")
 INPUT = ("clip_frames", "crop_size", "resize_height", "resize_width", "frame_rate", "mean", "std")
 INPUT += ("flow_method",)
 """Options that say what a network has seen."""
+CHECKPOINTS = "checkpoints"
+"""Folder, in that of a run, of what it is continued from."""
 
 
 def named(values: Mapping) -> str:
@@ -84,12 +87,19 @@ def numbers_of_weights(values: Mapping) -> dict:
     }
 
 
-def run_at(folder: str) -> TrainConfig:
+def run_at(folder: str, model_dir: str = "") -> TrainConfig:
     """The configuration of the run in `folder`, for --init_from.
+
+    Where `model_dir` holds a run that started from it and has finished an epoch, the configuration
+    of that run, which took over what is asked for here: it may be continued when the first one has
+    moved or gone.
 
     Raises:
         ConfigError: there is none.
     """
+    own = begun_from(folder, model_dir)
+    if own:
+        return own
     path = pathlib.Path(folder, "config.json")
     try:
         return from_json(path.read_text("utf-8"))
@@ -100,6 +110,22 @@ def run_at(folder: str) -> TrainConfig:
         ) from None
     except (OSError, ValueError) as error:
         raise ConfigError(f"init_from={folder!r}: {path}: {error}") from None
+
+
+def begun_from(folder: str, model_dir: str) -> TrainConfig | None:
+    """The configuration of the run in `model_dir`, if it can be continued and began from `folder`.
+
+    A run that cannot be read is none: `check_resumable` says what is wrong with it.
+    """
+    path = pathlib.Path(model_dir, "config.json")
+    if not model_dir or not pathlib.Path(model_dir, CHECKPOINTS, "checkpoint").is_file():
+        return None
+    try:
+        config = from_json(path.read_text("utf-8"))
+    except (OSError, ValueError):
+        return None
+    same = config.init_from and os.path.realpath(config.init_from) == os.path.realpath(folder)
+    return config if same else None
 
 
 def numbers_of_stream(values: Mapping) -> dict:

@@ -39,7 +39,7 @@ def resolve(
     given |= typed(overrides or {})
     numbers = {}
     if given.get("init_from"):
-        run = run_at(given["init_from"])
+        run = run_at(given["init_from"], given.get("model_dir", ""))
         numbers = {name: getattr(run, name) for name in INPUT}
         values |= {"weights": "none"} | {name: getattr(run, name) for name in NETWORK}
         if given.get("stream", run.stream) != run.stream:
