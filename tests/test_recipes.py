@@ -110,6 +110,16 @@ def test_weights_by_data_set_are_those_of_the_clip_length_and_stream(recipe, opt
     assert len(config.mean) == (2 if options.get("stream") == "flow" else 3)
 
 
+@pytest.mark.parametrize("recipe", ["finetune", "finetune_large", "linear_probe"])
+def test_recipes_for_ones_own_videos_take_flow_with_the_network_that_has_weights(recipe):
+    options = {"stream": "flow", "variant": "r2plus1d_34", "weights": "kinetics400"}
+    config = resolve(recipe, overrides={**options, "clip_frames": 32})
+    assert (config.weights, config.clip_shape) == ("kinetics400_32f_flow", (32, 112, 112, 2))
+    assert resolve(recipe, overrides=options).weights == "sports1m_kinetics400_32f_flow"
+    with pytest.raises(ConfigError, match="--channels=2` names"):
+        resolve(recipe, overrides={"stream": "flow"})
+
+
 def test_weights_of_a_stream_without_any_are_refused_with_where_to_look():
     options = {"variant": "r2plus1d_152", "stream": "flow"}
     with pytest.raises(ConfigError, match="none of r2plus1d_152 for stream='flow'.*--channels=2"):
