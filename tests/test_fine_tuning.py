@@ -1,6 +1,7 @@
 """Rates by stage, the classifier first, and starts from another run: measured on weights."""
 
 import pathlib
+import re
 
 import keras
 import numpy as np
@@ -162,6 +163,23 @@ def test_half_precision_learns_the_classifier_alone_too():
     assert largest_difference(starts["layer4"], alone["layer4"]) == 0
     assert largest_difference(starts["fc"], alone["fc"]) > 1e-6
     assert largest_difference(alone["layer4"], whole["layer4"]) > 1e-6
+
+
+@pytest.mark.parametrize(
+    "options, said",
+    [
+        ({"sync_bn": False, "base_batch_size": 4}, False),
+        ({"sync_bn": False, "base_batch_size": 2}, True),
+        ({"sync_bn": False, "base_batch_size": 2, "num_cpu_replicas": 2}, False),
+        ({"sync_bn": True, "base_batch_size": 2}, False),
+    ],
+)
+def test_statistics_of_other_than_the_published_clips_are_said(make_config, log, options, said):
+    with pytest.raises(ValueError, match="absent"):
+        train(make_config(**options, videos="absent"))  # which is looked at next
+    message = "of the 4 clips of a replica; base_batch_size=2 is.*--global_batch_size=2 gives"
+    assert bool(re.search(message, log.text)) == said
+    assert ("sync_bn=False" in log.text) == said
 
 
 SHORT, LONG = 4, 8  # frames; the paper's Table 3 has 8 and 32

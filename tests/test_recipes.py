@@ -46,7 +46,7 @@ def test_fine_tuning_has_the_published_batch_of_all_gpus(recipe, batch):
     config = resolve(recipe)
     assert config.global_batch_size == batch
     assert (config.variant, config.clip_frames, config.epochs) == ("r2plus1d_34", 32, 8)
-    assert config.weight_decay == 0.005 and config.nesterov
+    assert config.weight_decay == 0.005 and config.nesterov and not config.sync_bn
 
 
 def test_kinetics_warms_up_for_ten_epochs_and_falls_at_20_30_and_40():

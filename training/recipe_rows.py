@@ -30,9 +30,9 @@ _KINETICS = {
     "sync_bn": False,
 }
 
-# VMZ c2/scripts/finetune_ucf101.sh: 8 GPUs with 4 clips each. Videos are used at the rate they
-# have (VMZ issue 55), which is 25 Hz in most of UCF101's. On one replica the statistics of batch
-# normalisation are of all 32 clips, there of a GPU's 4.
+# VMZ c2/scripts/finetune_ucf101.sh: 8 GPUs with 4 clips each, of which statistics of batch
+# normalisation are, as above; on other than 8 replicas they are of more or fewer, and training says
+# so. Videos are used at the rate they have (VMZ issue 55), which is 25 Hz in most of UCF101's.
 _UCF101 = {
     "dataset": "ucf101",
     "variant": "r2plus1d_34",
@@ -51,6 +51,7 @@ _UCF101 = {
     "momentum": 0.9,
     "nesterov": True,
     "weight_decay": 0.005,
+    "sync_bn": False,
 }
 
 # For a few thousand videos of one's own on one GPU. A new classifier gives the body large and

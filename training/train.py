@@ -178,6 +178,14 @@ def _check_batch(config: TrainConfig, strategy) -> None:
             f"global_batch_size={config.global_batch_size} is less than the {replicas} replicas; "
             "give each at least one clip, or use --strategy=one."
         )
+    here, published = config.global_batch_size / replicas, config.base_batch_size
+    if not config.sync_bn and here != published:
+        logging.warning(
+            "sync_bn=False: statistics of batch normalisation are of the %g clips of a replica; "
+            "base_batch_size=%d is what they are of where the learning rate comes from. "
+            "--global_batch_size=%d gives each replica as many.",
+            *(here, published, published * replicas),
+        )
 
 
 def _check_classes(folder: ModelDir, videos: VideoSet, test_videos: VideoSet | None) -> None:
