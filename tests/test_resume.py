@@ -94,6 +94,12 @@ def test_a_cosine_that_is_stretched_is_said(make_config, log):
         assert ("epochs was 2 and is now 4: the cosine is stretched" in log.text) == said
 
 
+def test_a_cosine_that_has_not_begun_is_not_stretched(make_config, tiny_run, log):
+    start = {"init_from": str(tiny_run()), "schedule": "cosine", "head_epochs": 2}
+    check_resumable(write_run(make_config(**start)), make_config(**start, epochs=4))
+    assert "stretched" not in log.text
+
+
 @pytest.mark.parametrize(
     "text, message",
     [

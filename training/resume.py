@@ -36,7 +36,8 @@ def check_resumable(folder: ModelDir, config: TrainConfig) -> bool:
             f"{folder.root} holds a run of another configuration: {'; '.join(changed)}. Start it "
             "with the same options to continue it, or give another --model_dir."
         )
-    if config.epochs > before.epochs and config.schedule == "cosine":
+    begun = before.epochs > before.head_epochs  # the classifier alone learns at a constant rate
+    if config.epochs > before.epochs and begun and config.schedule == "cosine":
         logging.warning(
             "epochs was %d and is now %d: the cosine is stretched over %d from here on. The "
             "weights will not be those of a run that had %d from its start.",
