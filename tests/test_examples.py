@@ -62,7 +62,7 @@ def test_ucf101_in_two_streams(few_videos, tmp_path):
         place: json.loads((out / place / "evaluation.json").read_text("utf-8"))
         for place in (
             *(
-                f"runs/{stream}{way}"
+                f"runs/{stream}/split_1{way}"
                 for stream in ("rgb", "flow")
                 for way in ("", "/crops", "/dense")
             ),
@@ -73,7 +73,7 @@ def test_ucf101_in_two_streams(few_videos, tmp_path):
     with open(out / "fused" / "sweep.csv", encoding="utf-8") as file:
         assert len(list(csv.DictReader(file))) > 2
     assert (out / "fused" / "sweep.png").read_bytes().startswith(b"\x89PNG")
-    splits = json.loads((out / "crossval" / "crossval.json").read_text("utf-8"))["splits"]
+    splits = json.loads((out / "runs" / "rgb" / "crossval.json").read_text("utf-8"))["splits"]
     assert len(splits) == 3
 
 
