@@ -30,6 +30,32 @@ def crashing(options, item):
     return encode_frames(options, item)
 
 
+def padded(options, item):
+    """A record of a megabyte more."""
+    record, info = encode_frames(options, item)
+    return record + bytes(1_000_000), info
+
+
+def noted(folder, length, item):
+    """A record of so many bytes, and a file that says that it was made."""
+    (folder / f"{item.name}_{os.getpid()}").touch()
+    return bytes(length), {}
+
+
+def failing(*_):
+    return 1 / 0
+
+
+class _Unpicklable:
+    """What a new process cannot read."""
+
+    def __reduce__(self):
+        return failing, ()
+
+
+unpicklable = _Unpicklable()
+
+
 def plan_of(videos, encode=encode_frames, options=OPTIONS, **more):
     """A plan for a folder of videos, three to a shard."""
     encoder = functools.partial(encode, options)

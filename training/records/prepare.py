@@ -76,11 +76,11 @@ def _write(writers, plan: Plan, out: pathlib.Path, processes: int, on_bad_video:
                 item, encoded = next(results)
                 if isinstance(encoded, str) and on_bad_video != "skip":
                     raise VideoError(item.path, f"{encoded} {_kept(progress.done)}")
-                with _told_if_full(out, progress):
+                with _told_if_full(out, writers, progress):
                     _add(writer, encoded)
                 progress.step()
             if not writer.finished:
-                with _told_if_full(out, progress):
+                with _told_if_full(out, writers, progress):
                     writer.finish()
 
 
@@ -111,13 +111,15 @@ def _kept(done: int) -> str:
 
 
 @contextlib.contextmanager
-def _told_if_full(out: pathlib.Path, progress: Progress) -> Iterator[None]:
+def _told_if_full(
+    out: pathlib.Path, writers: list[ShardWriter], progress: Progress
+) -> Iterator[None]:
     try:
         yield
     except OSError as error:
         if error.errno not in _FULL:
             raise
-        written = sum(path.stat().st_size for path in out.iterdir())
+        written = sum(entry.get("length", 0) for writer in writers for entry in writer.entries)
         ahead = written / max(progress.done, 1) * (progress.total - progress.done)
         raise OSError(
             f"{out} takes no more ({error.strerror}). {progress.done} of {progress.total} videos "
