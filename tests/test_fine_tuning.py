@@ -9,7 +9,10 @@ import pytest
 
 from r21d_keras._keras import backend_variable
 from r21d_keras.training.config import ConfigError
+from r21d_keras.training.evaluation.evaluate import evaluate
+from r21d_keras.training.export import export
 from r21d_keras.training.model_dir import build_model, load_run
+from r21d_keras.training.predictor import load_predictor
 from r21d_keras.training.recipes import resolve
 from r21d_keras.training.stages import STAGES, rate_factors, stage_factors
 from r21d_keras.training.start import find_start, load_start
@@ -217,7 +220,9 @@ def test_other_classes_get_a_classifier_of_their_own(make_config, tiny_run, clas
 def test_r2d_goes_on_with_its_own_clip_length_alone(make_config, tiny_run):
     run = str(tiny_run(variant="r2d_10"))
     assert find_start(make_config(init_from=run)).source.clip[0] == SHORT
-    with pytest.raises(ConfigError, match=f"init_from=.*takes clips of {SHORT} frames"):
+    with pytest.raises(
+        ConfigError, match=f"init_from=.*takes clips of {SHORT}.*--clip_frames={SHORT}"
+    ):
         train(make_config(init_from=run, clip_frames=LONG))
 
 
@@ -229,6 +234,23 @@ def test_a_run_of_another_network_and_one_that_is_not_finished_are_refused(make_
     pathlib.Path(run, "final.weights.h5").unlink()
     with pytest.raises(ConfigError, match="has not come to its end. Continue it with"):
         train(make_config(init_from=str(run)))
+
+
+def test_a_run_whose_weights_are_damaged_is_named(make_config, tiny_run):
+    """Whoever reads them; where the file is whole and of another network, too."""
+    run, other = tiny_run(), tiny_run(variant="f_r2d_10")
+    path = pathlib.Path(run, "final.weights.h5")
+    path.write_bytes(pathlib.Path(other, path.name).read_bytes())
+    config = make_config(init_from=str(run))
+    with pytest.raises(ConfigError, match="init_from=.*do not fit.*wrote the file.$"):
+        load_start(build_model(config, 8), config, find_start(config), load_run(other)[1])
+    path.write_bytes(path.read_bytes()[:5000])
+    said = f"{path} is damaged or cut off .* Delete it and get it again"
+    with pytest.raises(ConfigError, match=f"init_from=.*: {said}"):
+        find_start(config)
+    for use in (evaluate, load_predictor, lambda run: export(run, run / "1")):
+        with pytest.raises(ValueError, match=said):
+            use(run)
 
 
 def test_a_run_that_has_seen_the_test_videos_is_refused(make_config, tiny_run):

@@ -8,6 +8,7 @@ import keras
 
 from r21d_keras import VideoResNet, get_variant
 from r21d_keras.zoo.durable import partial_name
+from r21d_keras.zoo.weights_h5 import load_h5
 
 from .config import WEIGHTS, ConfigError, TrainConfig, from_json, to_json
 from .origins import CHECKPOINTS
@@ -143,6 +144,7 @@ def load_run(
 
     Raises:
         ConfigError: if the folder holds no run, or not these weights yet.
+        CheckpointError: weights that are damaged, or of another network.
     """
     folder = ModelDir(pathlib.Path(model_dir))
     config, classes = folder.read_run()
@@ -153,7 +155,7 @@ def load_run(
             f"--model_dir={folder.root}, which continues it."
         )
     model = _network(config, len(classes), "softmax", any_length, frame)
-    model.load_weights(str(path))
+    load_h5(model, path)
     return config, classes, model
 
 

@@ -46,7 +46,7 @@ def named(values: Mapping) -> str:
             return _best(of_length or rows, variant, stream).tag
         return get_weights(variant, BEST_KINETICS).tag
     except ValueError as error:
-        raise ConfigError(f"weights={weights!r}: {error}") from None
+        raise ConfigError(f"weights={weights!r}: {as_flags(error)}") from None
 
 
 def numbers_of_weights(values: Mapping) -> dict:
@@ -61,7 +61,7 @@ def numbers_of_weights(values: Mapping) -> dict:
     try:
         row = origin(variant, weights)
     except ValueError as error:
-        raise ConfigError(f"weights={weights!r}: {error}") from None
+        raise ConfigError(f"weights={weights!r}: {as_flags(error)}") from None
     if row is None:
         return {}
     numbers = row.preprocessing
@@ -85,6 +85,11 @@ def numbers_of_weights(values: Mapping) -> dict:
         "mean": numbers.mean,
         "std": numbers.std,
     }
+
+
+def as_flags(error: Exception) -> str:
+    """The message of an error of `zoo`, which speaks of arguments, for the command line."""
+    return str(error).replace("weights=None", "--weights=none")
 
 
 def run_at(folder: str, model_dir: str = "") -> TrainConfig:

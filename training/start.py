@@ -6,11 +6,15 @@ from dataclasses import dataclass
 import keras
 from absl import logging
 
+from r21d_keras import get_variant
+from r21d_keras.zoo.errors import CheckpointError
 from r21d_keras.zoo.sources import Source, find_source
-from r21d_keras.zoo.weights_h5 import load_h5
+from r21d_keras.zoo.table import CHANNELS
+from r21d_keras.zoo.weights_h5 import load_h5, read_contents
 
 from .config import ConfigError, TrainConfig
 from .model_dir import ModelDir, build_model
+from .origins import as_flags
 from .stages import HEAD
 
 
@@ -44,9 +48,9 @@ def find_start(config: TrainConfig) -> Start | None:
         return None
     try:
         source = find_source(config.variant, config.weights, config.convention)
-        source.check_shape(config.variant, config.clip_shape)
     except (ValueError, FileNotFoundError) as error:
-        raise ConfigError(f"weights={config.weights!r}: {error}") from None
+        raise ConfigError(f"weights={config.weights!r}: {as_flags(error)}") from None
+    _check_clip(source, config, f"weights={config.weights!r}")
     return Start(source)
 
 
@@ -56,13 +60,15 @@ def load_start(
     """Loads `start` into `model`; a classifier of other classes in it is left out.
 
     Raises:
-        ConfigError: if they are of another network.
+        ConfigError: if they are of another network, or damaged.
     """
     source, same_head = start.source, start.has_head_of(classes)
     whole = model if same_head else build_model(config, source.num_classes)
     try:
         source.load(whole)
     except ValueError as error:
+        if start.classes is not None:
+            raise ConfigError(f"init_from={config.init_from!r}: {error}") from None
         raise ConfigError(
             f"{error} Give the --variant, --convention and --width_multiplier that the weights "
             "were made with."
@@ -133,6 +139,7 @@ def _of_run(config: TrainConfig) -> Start:
         if old != new:
             raise ConfigError(f"{who} has {name}={old!r}; got {new!r}. Give --{name}={old}.")
     _check_split(before, config, who)
+    _check_file(path, who)
     source = Source(
         name=str(path),
         num_classes=len(classes),
@@ -140,10 +147,7 @@ def _of_run(config: TrainConfig) -> Start:
         clip=before.clip_shape,
         load=lambda model: load_h5(model, path),
     )
-    try:
-        source.check_shape(config.variant, config.clip_shape)
-    except ValueError as error:
-        raise ConfigError(f"{who}: {error}") from None
+    _check_clip(source, config, who)
     return Start(source, classes)
 
 
@@ -154,6 +158,32 @@ def _check_split(before: TrainConfig, config: TrainConfig, who: str) -> None:
             f"{who} was trained on split {before.split} of {config.dataset}, in which are videos "
             f"that split {config.split} tests on. Give a run of split {config.split}, or "
             f"--split={before.split}."
+        )
+
+
+def _check_file(path: pathlib.Path, who: str) -> None:
+    """A damaged file is found before the videos are looked through."""
+    try:
+        read_contents(path)
+    except CheckpointError as error:
+        raise ConfigError(f"{who}: {error}") from None
+
+
+def _check_clip(source: Source, config: TrainConfig, who: str) -> None:
+    """As `Source.check_shape`, in words of the command line."""
+    frames, _, _, channels = source.clip or (None, None, None, None)
+    if channels not in (None, config.clip_shape[3]):
+        takes = CHANNELS.get(channels, "their own")
+        raise ConfigError(
+            f"{who}: they take {channels} channels ({takes}); stream={config.stream!r} has "
+            f"{config.clip_shape[3]}. Give the other --stream, or other weights."
+        )
+    fixed = get_variant(config.variant).fixes_clip_length
+    if fixed and frames not in (None, config.clip_frames):
+        raise ConfigError(
+            f"{who}: {config.variant} takes clips of {frames} frames, which are the channels of "
+            f"its first convolution; got clip_frames={config.clip_frames}. Give --clip_frames="
+            f"{frames}, or other weights."
         )
 
 
