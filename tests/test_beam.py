@@ -57,8 +57,12 @@ def test_beam_writes_what_the_processes_of_one_machine_write(tiny_videos, tmp_pa
     assert done.returncode == 0, done.stderr
     assert "10 videos, 120 frames" in done.stdout
     assert contents(tmp_path / "out") == local
+    (tmp_path / "out" / "all-00001-of-00003.tfrecord").unlink()
+    cut = tmp_path / "out" / "all-00002-of-00003.tfrecord"
+    cut.write_bytes(cut.read_bytes()[:-1])
     again = by_beam(tiny_videos, tmp_path / "out")
     assert again.returncode == 0 and contents(tmp_path / "out") == local
+    assert again.stderr.count("it is made anew") == 2
     other = by_beam(tiny_videos, tmp_path / "out", "--jpeg_quality=80")
     assert other.returncode == 1
     assert "was begun with jpeg_quality=95 (now 80)" in other.stderr
@@ -69,9 +73,20 @@ def test_beam_goes_on_after_a_video_that_cannot_be_read(tiny_videos, tmp_path, l
     videos, out = tmp_path / "videos", tmp_path / "out"
     shutil.copytree(tiny_videos, videos)
     (videos / "dark" / "dark_3.mp4").write_bytes(b"")
+    (out / "class").mkdir(parents=True)
+    (out / "class" / "mine.txt").write_text("mine")
     failed = by_beam(videos, out)
-    assert failed.returncode == 1 and "dark_3.mp4: is empty (0 bytes)." in failed.stderr
-    assert not (out / "manifest.json").exists()
+    assert failed.returncode == 1 and "did not begin, class/mine.txt among them" in failed.stderr
+    shutil.rmtree(out)
+    failed = by_beam(videos, out)
+    assert failed.returncode == 1
+    assert "1 of 10 videos cannot be read:" in failed.stderr
+    assert sorted(path.name for path in out.iterdir()) == [".plan.json"]
+    failed = by_beam(videos, out, "--on_bad_video=stop")
+    assert failed.returncode == 1 and len(list(out.glob("*.tfrecord"))) == 2
+    error = failed.stderr.splitlines()[-1]
+    assert "dark_3.mp4: is empty (0 bytes). Shards without such videos are done" in error
+    assert "Traceback" not in failed.stderr and not (out / "manifest.json").exists()
     skipped = by_beam(videos, out, "--on_bad_video=skip")
     assert skipped.returncode == 0, skipped.stderr
     assert "9 videos, 108 frames" in skipped.stdout

@@ -216,6 +216,14 @@ def test_another_plan_is_refused(tiny_videos, tmp_path):
         prepare(plan_of(tiny_videos, videos_per_shard=5), tmp_path, processes=1)
 
 
+def test_a_damaged_plan_says_what_to_do(tiny_videos, tmp_path):
+    stop_at(tiny_videos, tmp_path, 2)
+    for text in ('{"kind": "rg', "[]"):
+        (tmp_path / ".plan.json").write_text(text)
+        with pytest.raises(ConfigError, match=r"\.plan\.json is damaged .* Remove the folder and"):
+            prepare(plan_of(tiny_videos), tmp_path, processes=1)
+
+
 def test_other_files_are_not_touched(tiny_videos, tmp_path):
     (tmp_path / "thesis.txt").write_text("mine")
     with pytest.raises(ConfigError, match="did not begin, thesis.txt among them"):

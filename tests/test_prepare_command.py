@@ -121,3 +121,5 @@ def test_records_of_others_get_a_manifest(command, tmp_path, capsys):
     capsys.readouterr()
     assert main(arguments) == 2
     assert "expected a folder of records without manifest.json" in capsys.readouterr().err
+    code, _, err = command()
+    assert code == 1 and "its records are of another program, and are ready as they are" in err

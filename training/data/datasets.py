@@ -10,8 +10,8 @@ from ..flow.methods import check_method
 from ..records.load import load_records
 from . import motion
 from .catalog import Dataset, get_dataset
-from .listings import SHOWN, SUBSETS, Places, first, present
-from .readable import unreadable
+from .listings import SUBSETS, Places, first, present
+from .readable import refusal, unreadable
 from .video_set import Files, Rendered, VideoSet
 
 
@@ -92,12 +92,7 @@ def _checked(videos: VideoSet, config: TrainConfig) -> VideoSet:
     if not bad:
         return videos
     if config.on_bad_video != "skip" or len(bad) == len(videos):
-        shown = "\n  ".join(f"{path}: {reason}" for path, reason in bad[:SHOWN])
-        more = f"\n  and {len(bad) - SHOWN} more" if len(bad) > SHOWN else ""
-        raise ValueError(
-            f"{videos.name}: {len(bad)} of {len(videos)} videos cannot be read:\n  {shown}{more}\n"
-            "Replace them, or leave them out with --on_bad_video=skip."
-        )
+        raise ValueError(f"{videos.name}: {refusal(bad, len(videos))}")
     logging.warning("%s: left out %d videos that cannot be read.", videos.name, len(bad))
     bad_paths = {path for path, _ in bad}
     good = [place for place, path in enumerate(videos.paths) if path not in bad_paths]

@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 
 from ..records.progress import Progress
+from .listings import SHOWN
 from .video import VideoError, probe
 
 BATCH = 4096  # files handed to the threads at once: for all of Kinetics it would be gigabytes
@@ -22,6 +23,16 @@ def unreadable(paths: Sequence[str], num_threads: int) -> list[tuple[str, str]]:
                 bad.append((path, reason))
             progress.step()
     return bad
+
+
+def refusal(bad: Sequence[tuple[str, str]], count: int) -> str:
+    """What to say of (path, reason) of those of `count` videos that cannot be read."""
+    shown = "\n  ".join(f"{path}: {reason}" for path, reason in bad[:SHOWN])
+    more = f"\n  and {len(bad) - SHOWN} more" if len(bad) > SHOWN else ""
+    return (
+        f"{len(bad)} of {count} videos cannot be read:\n  {shown}{more}\n"
+        "Replace them, or leave them out with --on_bad_video=skip."
+    )
 
 
 def in_threads(function: Callable, items: Sequence, num_threads: int) -> Iterator:

@@ -2,6 +2,7 @@
 
 import json
 import pathlib
+from collections.abc import Callable, Iterator
 
 from absl import logging
 
@@ -26,19 +27,21 @@ def begin(out: pathlib.Path, plan: Plan) -> list[ShardWriter]:
     manifest = read_manifest(out)
     begun = dict(manifest.plan) if manifest else _read_plan(out)
     if begun is None:
-        strange = sorted(path.name for path in out.iterdir() if not _is_ours(path))
+        strange = sorted(path.name for path in out.iterdir() if not is_ours(path.name))
         if strange:
-            raise ConfigError(
-                f"{out} holds files that `r21d prepare` did not begin, {strange[0]} among them. "
-                "Give a new or empty folder as --out."
-            )
+            raise ConfigError(holds_others(out, strange[0]))
     elif begun != wanted:
         raise ConfigError(difference(out, begun, wanted))
     for leftover in out.glob(".partial.*"):  # of a process that was killed
         leftover.unlink()
     put_text(out / PLAN, json.dumps(wanted, indent=1))
     if manifest:
-        _to_journals(out, plan, manifest)
+
+        def size_of(name: str) -> int | None:
+            return (out / name).stat().st_size if (out / name).is_file() else None
+
+        for name, text in journals(plan, manifest, size_of):
+            put_text(out / name, text)
     writers = [ShardWriter(out, shard) for shard in plan.shards]
     _tell_skipped(out, writers)
     return writers
@@ -54,17 +57,49 @@ def finish(out: pathlib.Path, plan: Plan, writers: list[ShardWriter]) -> Manifes
     return manifest
 
 
-def _is_ours(path: pathlib.Path) -> bool:
-    return path.name == ".lock" or path.name.startswith(".partial.")
+def is_ours(name: str) -> bool:
+    """Whether a file of this name may be in a folder before anything is written."""
+    return name == ".lock" or name.startswith(".partial.")
+
+
+def holds_others(out: str | pathlib.Path, name: str) -> str:
+    """What to say of a folder with a file that is none of ours."""
+    return (
+        f"{out} holds files that `r21d prepare` did not begin, {name} among them. Give a new or "
+        "empty folder as --out."
+    )
+
+
+def parse_plan(octets: bytes, path: str | pathlib.Path) -> dict:
+    """What the file at `path` says that a folder was begun with.
+
+    Raises:
+        ConfigError: it is damaged.
+    """
+    try:
+        plan = json.loads(octets)
+        if not isinstance(plan, dict):
+            raise ValueError("it is no JSON object")
+    except ValueError as error:
+        raise ConfigError(
+            f"{path} is damaged ({error}): what the folder was begun with is lost. Remove the "
+            "folder and prepare again, or give a new one as --out."
+        ) from None
+    return plan
 
 
 def _read_plan(out: pathlib.Path) -> dict | None:
     path = out / PLAN
-    return json.loads(path.read_text("utf-8")) if path.is_file() else None
+    return parse_plan(path.read_bytes(), path) if path.is_file() else None
 
 
 def difference(out: str | pathlib.Path, begun: dict, wanted: dict) -> str:
     """What to say of a folder that was begun with another plan."""
+    if not begun:
+        return (
+            f"{out} has the manifest that `r21d prepare --scan` makes: its records are of another "
+            "program, and are ready as they are. Give a new folder as --out to prepare others."
+        )
     keys = sorted(key for key in begun | wanted if begun.get(key) != wanted.get(key))
     shown = ", ".join(f"{key}={begun.get(key)} (now {wanted.get(key)})" for key in keys)
     if keys == ["videos_sha256"]:
@@ -72,17 +107,20 @@ def difference(out: str | pathlib.Path, begun: dict, wanted: dict) -> str:
     return f"{out} was begun with {shown}. Give the same options again, or a new folder as --out."
 
 
-def _to_journals(out: pathlib.Path, plan: Plan, manifest: Manifest) -> None:
-    """Writes the journals of the shards that are as the manifest has them; others begin anew."""
+def journals(
+    plan: Plan, manifest: Manifest, size_of: Callable[[str], int | None]
+) -> Iterator[tuple[str, str]]:
+    """Names and texts of the journals of those shards that are as a manifest has them.
+
+    Others are to be made anew. `size_of` gives the bytes of a file by its name, None if absent.
+    """
     known = {record.name: record.as_entry() for record in manifest.records}
     known |= {row["name"]: {"skipped": row["reason"]} for row in manifest.skipped}
     for shard, sums in zip(plan.shards, manifest.shards, strict=True):
-        path = out / shard.name
-        if path.is_file() and path.stat().st_size == sums["bytes"]:
-            entries = [known[item.name] for item in shard.items]
-            put_text(out / shard.journal_name, journal_text(entries, sums))
+        if size_of(shard.name) == sums["bytes"]:
+            yield shard.journal_name, journal_text([known[i.name] for i in shard.items], sums)
         else:
-            logging.warning("%s is not as it was written; it is made anew.", path)
+            logging.warning("%s is not as it was written; it is made anew.", shard.name)
 
 
 def _tell_skipped(out: pathlib.Path, writers: list[ShardWriter]) -> None:

@@ -10,7 +10,7 @@ from absl import logging
 from filelock import FileLock, Timeout
 
 from ..data.decoder import VideoError
-from ..data.readable import unreadable
+from ..data.readable import refusal, unreadable
 from ..options import ConfigError
 from .folder import begin, finish
 from .manifest import Manifest
@@ -22,7 +22,6 @@ from .shards import ShardWriter
 ON_BAD_VIDEO = ("check", "skip", "stop")
 """As TrainConfig's: files that cannot be read are an error at once, left out, or an error then."""
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-_SHOWN = 5
 
 
 def prepare(
@@ -95,12 +94,7 @@ def _check(paths: list[str], processes: int) -> None:
     """Finds unreadable files before hours go into the readable ones."""
     bad = unreadable(paths, processes)
     if bad:
-        shown = "\n  ".join(f"{path}: {reason}" for path, reason in bad[:_SHOWN])
-        more = f"\n  and {len(bad) - _SHOWN} more" if len(bad) > _SHOWN else ""
-        raise ValueError(
-            f"{len(bad)} of {len(paths)} videos cannot be read:\n  {shown}{more}\n"
-            "Replace them, or leave them out with --on_bad_video=skip."
-        )
+        raise ValueError(refusal(bad, len(paths)))
 
 
 def _kept(done: int) -> str:
