@@ -1,4 +1,4 @@
-"""Clips from records are those of the videos, JPEG's loss aside; others' records are read too."""
+"""Clips from records are those of the videos, JPEG's loss aside."""
 
 import csv
 import dataclasses
@@ -7,7 +7,6 @@ import os
 import cv2
 import numpy as np
 import pytest
-import tensorflow as tf
 
 from r21d_keras.clips import uniform_starts
 from r21d_keras.training.config import TrainConfig
@@ -19,7 +18,6 @@ from r21d_keras.training.data.frames import ClipSpec
 from r21d_keras.training.data.listings import Places
 from r21d_keras.training.data.video_set import Files
 from r21d_keras.training.options import ConfigError
-from r21d_keras.training.records.foreign import scan
 from r21d_keras.training.records.manifest import read_manifest
 from r21d_keras.training.records.plan import make_plan
 from r21d_keras.training.records.prepare import prepare
@@ -116,6 +114,21 @@ def made(tmp_path_factory, tiny_videos):
     folder = tmp_path_factory.mktemp("made")
     prepare(plan_of(tiny_videos, options=options), folder, processes=1)
     return folder
+
+
+@pytest.mark.parametrize("short", ["loop", "repeat_last"])
+@pytest.mark.parametrize("rate", [15.0, 10.0, 7.5, 6.0, 4.0, 1.0])
+def test_clips_at_lower_rates_are_filled_alike(tiny_videos, made, rate, short):
+    manifest = read_manifest(made)
+    source = RecordSource(made, [s["name"] for s in manifest.shards], manifest.records[:1])
+    files = Files((str(tiny_videos / manifest.records[0].name),))
+    numbers = Preprocessing(resize=(36, 40), frame_rate=rate)
+    for num_frames in (1, 2, 5, 11, 13, 30):
+        spec = ClipSpec(num_frames=num_frames, preprocessing=numbers, short_video=short)
+        for starts_s in ([0.0], [0.6], [0.2, 0.4, 0.7]):
+            video = files.read(0, starts_s, spec)
+            record = source.read(0, starts_s, spec)
+            np.testing.assert_array_equal(as_jpeg(video[..., ::-1])[..., ::-1], record)
 
 
 def test_a_data_set_of_records_is_that_of_the_videos(make_config, made):
@@ -227,63 +240,3 @@ def test_absent_and_cut_shards_are_found_at_once(make_config, made, tmp_path):
         load_dataset(make_config(records=str(tmp_path)), "train")
     with pytest.raises(ConfigError, match="no such folder; expected one that `r21d prepare` made"):
         load_dataset(make_config(records=str(tmp_path / "none")), "train")
-
-
-def write_foreign(path, count, label, rate=None, **features):
-    """A file as the Model Garden's tools make them, by TensorFlow alone."""
-    draw = np.random.default_rng(label)
-    with tf.io.TFRecordWriter(str(path)) as writer:
-        for _ in range(count):
-            example = tf.train.SequenceExample()
-            example.context.feature["clip/label/index"].int64_list.value.append(label)
-            for key, value in features.items():
-                example.context.feature[key.replace("_", "/")].bytes_list.value.append(value)
-            if rate:
-                example.context.feature["image/frame_rate"].float_list.value.append(rate)
-            frames = example.feature_lists.feature_list["image/encoded"]
-            for frame in draw.integers(0, 256, (20, 36, 40, 3), np.uint8):
-                jpeg = tf.io.encode_jpeg(frame, quality=95).numpy()
-                frames.feature.add().bytes_list.value.append(jpeg)
-            writer.write(example.SerializeToString())
-
-
-def test_records_of_others_are_read(make_config, tmp_path):
-    for label, name in enumerate((b"jump", b"run")):
-        train, test = (f"{subset}-0000{label}-of-00002" for subset in ("train", "validation"))
-        write_foreign(tmp_path / train, 3, label, 30.0, clip_label_string=name)
-        write_foreign(tmp_path / f"{test}.tfrecord", 1, label, 30.0)
-    (tmp_path / "readme.txt").write_text("none of them")
-    config = make_config(records=str(tmp_path))
-    train, test = load_dataset(config, "train"), load_dataset(config, "test")
-    assert train.classes == test.classes == ("jump", "run")
-    assert train.labels == (0, 0, 0, 1, 1, 1) and test.labels == (0, 1)
-    assert train.names[1].startswith("train-00000-of-00002#")
-    ((clips, _),) = pipeline.train_batches(train, config, 0)
-    assert clips.shape == (4, *config.clip_shape)
-    scan(tmp_path, "folder").write(tmp_path)
-    again = load_dataset(config, "train")
-    np.testing.assert_array_equal(next(iter(pipeline.train_batches(again, config, 0)))[0], clips)
-
-
-def test_what_others_do_not_say_is_asked_for(make_config, tmp_path):
-    config = make_config(records=str(tmp_path))
-    with pytest.raises(ConfigError, match="holds no records: neither manifest.json"):
-        load_dataset(config, "train")
-    write_foreign(tmp_path / "train-00000-of-00001", 2, 0)
-    write_foreign(tmp_path / "test-00000-of-00001", 2, 1)
-    with pytest.raises(ConfigError, match="does not say its frame rate. Index the folder once by"):
-        load_dataset(config, "train")
-    manifest = scan(tmp_path, "folder", frame_rate=25.0)
-    assert manifest.classes == ("0", "1") and manifest.records[0].duration_s == 20 / 25
-    (tmp_path / "classes.txt").write_text("run\n")
-    with pytest.raises(ConfigError, match="has 1 lines; labels go up to 1"):
-        scan(tmp_path, "folder", frame_rate=25.0)
-    octets = (tmp_path / "train-00000-of-00001").read_bytes()
-    (tmp_path / "train-00000-of-00001").write_bytes(octets[:-7])
-    with pytest.raises(ConfigError, match="the file ends within a record"):
-        scan(tmp_path, "folder", frame_rate=25.0)
-    with tf.io.TFRecordWriter(str(tmp_path / "test-00000-of-00001")) as writer:
-        writer.write(tf.train.Example().SerializeToString())
-    (tmp_path / "train-00000-of-00001").unlink()
-    with pytest.raises(ConfigError, match="has no image/encoded; expected the keys of the Model"):
-        scan(tmp_path, "folder", frame_rate=25.0)

@@ -111,6 +111,18 @@ def frames_in(end_s: float, frame_rate: float) -> int:
     return max(1, math.ceil((end_s + TOLERANCE_S) * frame_rate - 0.5))
 
 
+def filled(times_s: np.ndarray, end_s: float, frame_rate: float, short: str) -> np.ndarray:
+    """The times (N, T) of clips of a video, with those after its end as `short` fills them.
+
+    What fills a clip is frames of its own grid, so that all clips of a video share theirs.
+    """
+    count = frames_in(end_s, frame_rate)
+    again_s = np.full(times_s.shape, (count - 0.5) / frame_rate)
+    if short == "loop" and times_s.shape[1] > count:
+        again_s = times_s % (count / frame_rate)
+    return np.where(_is_over(times_s, end_s), np.minimum(again_s, end_s), times_s)
+
+
 def check_end(path, end_s: float) -> float:
     """The duration in seconds by the file's packets, if decoding came so far.
 
@@ -127,30 +139,29 @@ def check_end(path, end_s: float) -> float:
 
 def _fill(path, times_s, frame_rate, short, size, by_count) -> np.ndarray:
     """The frames on show at `times_s` (N, T): (N, T, H, W, 3)."""
-    frames, beyond = None, np.zeros(times_s.shape, bool)
+    frames = None
     with open_video(path, by_count) as video:
         for flat in np.argsort(times_s, axis=None):
             place = np.unravel_index(flat, times_s.shape)
             shown = video.frame_at(times_s[place])
-            beyond[place] = video.end_s is not None and times_s[place] >= video.end_s + TOLERANCE_S
             if frames is None:
                 size = size or shown.pixels.shape[:2]
                 frames = np.empty((*times_s.shape, *size, 3), np.uint8)
             frames[place] = resize_frame(shown.pixels, size)
         end_s = video.end_s
-    if beyond.any():
+    if end_s is not None and (beyond := _is_over(times_s, end_s)).any():
         last_start_s = times_s[:, 0].max() - 0.5 / frame_rate
         duration_s = check_end(path, end_s)
         if last_start_s >= max(duration_s, end_s):
             raise VideoError(path, f"ends at {duration_s:.2f} s, before the wanted clip starts.")
-        # What fills it is frames of the same grid, so that all clips of a video share theirs.
-        count = frames_in(end_s, frame_rate)
-        again_s = np.full(times_s[beyond].shape, (count - 0.5) / frame_rate)
-        if short == "loop" and times_s.shape[1] > count:
-            again_s = times_s[beyond] % (count / frame_rate)
-        again_s = np.minimum(again_s, end_s)[None]
+        again_s = filled(times_s, end_s, frame_rate, short)[beyond][None]
         frames[beyond] = _fill(path, again_s, frame_rate, short, size, by_count)[0]
     return frames
+
+
+def _is_over(times_s: np.ndarray, end_s: float) -> np.ndarray:
+    """At which times a video that ends at `end_s` shows nothing any more."""
+    return times_s >= end_s + TOLERANCE_S
 
 
 @functools.lru_cache(maxsize=65536)  # UCF101 has 13,320 files, HMDB51 6,766

@@ -10,7 +10,7 @@ from r21d_keras.clips import frame_times, random_start
 
 from ..data.decoder import TOLERANCE_S, VideoError
 from ..data.frames import ClipSpec, resize_frame
-from ..data.video import frames_in
+from ..data.video import filled
 from .keys import IMAGE
 from .manifest import Record
 from .rgb import decode_frame
@@ -120,9 +120,6 @@ def frame_places(
     """
     times_s = np.stack([frame_times(start, num_frames, frame_rate) for start in starts_s])
     end_s = record.frames / record.frame_rate
-    count = frames_in(end_s, frame_rate)
-    if short == "loop" and num_frames > count:
-        again_s = times_s % (count / frame_rate)
-        times_s = np.where(times_s < end_s + TOLERANCE_S, times_s, again_s)
+    times_s = filled(times_s, end_s, frame_rate, short)
     places = np.floor((times_s + TOLERANCE_S) * record.frame_rate).astype(np.int64)
     return np.minimum(places, record.frames - 1)
