@@ -6,9 +6,10 @@ import tensorflow as tf
 
 from r21d_keras import VideoResNet
 from r21d_keras.training.config import TrainConfig
+from r21d_keras.training.distribution.strategy import make_strategy
 from r21d_keras.training.loop import Loop
-from r21d_keras.training.optimizer import make_optimizer, make_schedule
-from r21d_keras.training.strategy import make_strategy
+from r21d_keras.training.optimization.optimizer import make_optimizer
+from r21d_keras.training.optimization.schedule import make_schedule
 
 CLASSES = 3
 SHAPE = (4, 32, 32, 3)  # of a clip

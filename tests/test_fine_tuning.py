@@ -12,9 +12,9 @@ from r21d_keras.training.config import ConfigError
 from r21d_keras.training.evaluation.evaluate import evaluate
 from r21d_keras.training.export import export
 from r21d_keras.training.model_dir import build_model, load_run
+from r21d_keras.training.optimization.stages import STAGES, rate_factors, stage_factors
 from r21d_keras.training.predictor import load_predictor
 from r21d_keras.training.recipes import resolve
-from r21d_keras.training.stages import STAGES, rate_factors, stage_factors
 from r21d_keras.training.start import find_start, load_start
 from r21d_keras.training.train import train
 from tests import cached_rows

@@ -10,8 +10,8 @@ import tensorflow as tf
 from r21d_keras.training.data.datasets import load_dataset
 from r21d_keras.training.data.pipeline import targets, train_batches
 from r21d_keras.training.data.video_set import Files, VideoSet
-from r21d_keras.training.losses import cross_entropy, means, sums
-from r21d_keras.training.resume import describe_data
+from r21d_keras.training.optimization.losses import cross_entropy, means, sums
+from r21d_keras.training.state.resume import describe_data
 from r21d_keras.training.train import train
 from r21d_keras.zoo.labels import load_labels
 from tests.loops import BATCH, CLASSES, examples, largest_difference, linear_model, make_loop

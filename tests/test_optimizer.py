@@ -8,13 +8,10 @@ from absl import logging
 
 from r21d_keras import VideoResNet
 from r21d_keras.training.config import TrainConfig
-from r21d_keras.training.optimizer import (
-    Averages,
-    WarmupSchedule,
-    l2_penalty,
-    make_optimizer,
-    make_schedule,
-)
+from r21d_keras.training.optimization.averages import Averages
+from r21d_keras.training.optimization.optimizer import make_optimizer
+from r21d_keras.training.optimization.penalty import l2_penalty
+from r21d_keras.training.optimization.schedule import WarmupSchedule, make_schedule
 
 
 def schedule(kind, **changes):

@@ -8,7 +8,7 @@ import pytest
 from r21d_keras.training.config import ConfigError, TrainConfig, to_json
 from r21d_keras.training.data.pipeline import clips_in_epoch
 from r21d_keras.training.data.video_set import Files, VideoSet
-from r21d_keras.training.optimizer import make_schedule
+from r21d_keras.training.optimization.schedule import make_schedule
 from r21d_keras.training.recipes import RECIPES, resolve
 
 ROOT = pathlib.Path(__file__).parent.parent

@@ -15,13 +15,13 @@ from r21d_keras.training.callbacks import HistoryFile, Progress
 from r21d_keras.training.config import ConfigError
 from r21d_keras.training.data.video_set import Files, VideoSet
 from r21d_keras.training.model_dir import ModelDir, load_run
-from r21d_keras.training.resume import check_data, check_resumable, describe_data
-from r21d_keras.training.run_lock import LOCK, sole_writer
+from r21d_keras.training.state.resume import check_data, check_resumable, describe_data
+from r21d_keras.training.state.run_lock import LOCK, sole_writer
 from r21d_keras.training.train import train
 
 HOLD = """
 import pathlib, sys, time
-from r21d_keras.training.run_lock import sole_writer
+from r21d_keras.training.state.run_lock import sole_writer
 with sole_writer(pathlib.Path(sys.argv[1])):
     print("held", flush=True)
     time.sleep(60)

@@ -11,7 +11,7 @@ import keras
 from .config import ConfigError
 from .loop import Loop
 from .model_dir import ModelDir, save_weights, write_text
-from .resume import RunState
+from .state.checkpoints import RunState
 
 COLUMNS = (
     "epoch",

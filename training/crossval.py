@@ -18,8 +18,8 @@ from .evaluation.evaluate import evaluate
 from .model_dir import ModelDir, write_text
 from .origins import begun_from
 from .recipes import resolve
-from .resume import check_resumable
-from .run_lock import sole_writer
+from .state.resume import check_resumable
+from .state.run_lock import sole_writer
 from .start import find_start
 from .train import train
 

@@ -11,19 +11,15 @@ from collections.abc import Callable, Iterable
 import keras
 import tensorflow as tf
 
-from r21d_keras._keras import apply_gradients, backend_variable, scaled_loss
+from r21d_keras._keras import backend_variable
 
 from .config import TrainConfig
-from .losses import cross_entropy, means, sums
-from .optimizer import (
-    Averages,
-    WarmupSchedule,
-    l2_penalty,
-    overflow_everywhere,
-    restart,
-)
-from .stages import rate_factors
-from .strategy import Slice, distribute
+from .distribution.slices import distribute
+from .optimization.averages import Averages
+from .optimization.losses import means
+from .optimization.optimizer import restart
+from .optimization.schedule import WarmupSchedule
+from .optimization.step import Step
 
 
 class DivergedError(ValueError):
@@ -64,9 +60,7 @@ class Loop:
         # weights stay free of the optimizer's state.
         self.driven = keras.Model(model.inputs, model.outputs)
         self.driven.compile(optimizer=optimizer)
-        self._features = None
-        if config.dropout:  # what comes before the Dropout layer, see _training_logits
-            self._features = keras.Model(model.inputs, model.get_layer("dropout").input)
+        self._step = Step(model, optimizer, strategy, config, self.steps_done)
         self._train_call = tf.function(self._train_steps)
         self._test_call = None
 
@@ -178,55 +172,17 @@ class Loop:
         self.num_traces += 1
         totals = tf.zeros(3)
         for _ in tf.range(count):
-            found = self.strategy.run(self._train_step, (next(iterator), head_alone))
+            found = self.strategy.run(self._step.train, (next(iterator), head_alone))
             totals += self.strategy.reduce(tf.distribute.ReduceOp.SUM, found, axis=None)
             self.steps_done.assign_add(1)
             if self.averages is not None:
                 self.averages.update()
         return totals
 
-    def _train_step(self, part: Slice, head_alone: bool):
-        """One replica's part of a step; (3,) sums of loss, right answers and examples."""
-        variables = (self.model.layers[-1] if head_alone else self.model).trainable_variables
-        with tf.GradientTape() as tape:
-            # Alone, the head learns on the body as it is in evaluation, which nothing changes.
-            logits = self._training_logits(part, training=not head_alone)  # (b, N)
-            losses = cross_entropy(part.labels, logits, self.config.label_smoothing)
-            # Each replica adds its share of the penalty, as gradients are summed over replicas.
-            penalty = l2_penalty(variables, self.config.weight_decay)
-            loss = part.share * tf.reduce_sum(losses) / tf.cast(part.size, tf.float32)
-            loss += penalty / self.strategy.num_replicas_in_sync
-            loss = scaled_loss(self.optimizer, loss)
-        # SGD's step is linear in the gradients, momentum and L2 included: a factor of a gradient is
-        # one of the learning rate.
-        factors = rate_factors(self.model, variables, self.config)
-        gradients = tape.gradient(loss, variables)
-        gradients = [g if f == 1.0 else f * g for f, g in zip(factors, gradients, strict=True)]
-        if self.config.precision == "mixed_float16":
-            gradients = overflow_everywhere(gradients)
-        apply_gradients(self.optimizer, gradients, variables)
-        return part.share * sums(part.labels, logits, losses)
-
-    def _training_logits(self, part: Slice, training: bool):
-        if self._features is None:
-            return tf.cast(self.model(part.clips, training=training), tf.float32)
-        # Which features drop out is a function of (seed, step, example), not of a layer's state:
-        # the same on any number of replicas, and after resuming.
-        features = self._features(part.clips, training=training)  # (b, C)
-        shape = (part.size, features.shape[-1])
-        draw = tf.random.stateless_uniform(shape, (self.config.seed, self.steps_done))
-        draw = draw[part.first : part.first + tf.shape(part.labels, out_type=tf.int64)[0]]
-        kept = tf.cast(draw >= self.config.dropout, features.dtype) / (1.0 - self.config.dropout)
-        return tf.cast(self.model.layers[-1](features * kept), tf.float32)
-
     def _test_batch(self, batch):
         self.num_traces += 1
-        found = self.strategy.run(self._test_step, (batch,))
+        found = self.strategy.run(self._step.test, (batch,))
         return self.strategy.reduce(tf.distribute.ReduceOp.SUM, found, axis=None)
-
-    def _test_step(self, part: Slice):
-        logits = tf.cast(self.model(part.clips, training=False), tf.float32)
-        return part.share * sums(part.labels, logits, cross_entropy(part.labels, logits, 0.0))
 
 
 def num_batches(dataset: tf.data.Dataset) -> int:

@@ -14,8 +14,8 @@ from r21d_keras.zoo.weights_h5 import load_h5, read_contents
 
 from .config import ConfigError, TrainConfig
 from .model_dir import ModelDir, build_model
+from .optimization.stages import HEAD
 from .origins import as_flags
-from .stages import HEAD
 
 
 @dataclass(frozen=True)

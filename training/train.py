@@ -20,14 +20,16 @@ from .config import ConfigError, TrainConfig, validate
 from .data.datasets import load_dataset
 from .data.pipeline import BadVideos, clips_in_epoch, targets, test_clips, train_batches
 from .data.video_set import VideoSet
+from .distribution.strategy import make_strategy
 from .loop import Loop
 from .model_dir import ModelDir, build_model, save_weights, write_text
-from .optimizer import make_optimizer, make_schedule
-from .resume import RunState, check_data, check_resumable, describe_data
-from .run_lock import sole_writer
-from .stages import stage_factors
+from .optimization.optimizer import make_optimizer
+from .optimization.schedule import make_schedule
+from .optimization.stages import stage_factors
 from .start import Start, find_start, freeze, load_start
-from .strategy import make_strategy
+from .state.checkpoints import RunState
+from .state.resume import check_data, check_resumable, describe_data
+from .state.run_lock import sole_writer
 
 
 def train(config: TrainConfig, callbacks: Iterable[keras.callbacks.Callback] = ()) -> dict:

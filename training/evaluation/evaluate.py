@@ -19,7 +19,7 @@ from ..data.pipeline import BadVideos
 from ..data.video import VideoError
 from ..data.video_set import VideoSet
 from ..model_dir import ModelDir
-from ..strategy import make_strategy
+from ..distribution.strategy import make_strategy
 from .multi_label import MultiLabelTally
 from .network import Network, load_networks
 from .protocols import Protocol, as_json, settled

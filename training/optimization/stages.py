@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import keras
 
-from .config import TrainConfig
+from ..config import TrainConfig
 
 STAGES = ("stem", "layer1", "layer2", "layer3", "layer4", "fc")
 """From the first to the classifier; "layer2.0.conv1" is in "layer2"."""

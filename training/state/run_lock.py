@@ -5,7 +5,7 @@ import os
 import pathlib
 from collections.abc import Iterator
 
-from .config import ConfigError
+from ..config import ConfigError
 
 try:
     import fcntl

@@ -1,0 +1,1 @@
+"""How weights learn: losses, schedule, optimizer, averages."""

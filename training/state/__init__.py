@@ -1,0 +1,1 @@
+"""What is kept of a run, and what a run that goes on must agree with."""
