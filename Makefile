@@ -4,6 +4,7 @@
 STACK ?= modern#      which versions: a file in stacks/
 PYTHON ?=#            the interpreter to use; empty: the first on the PATH that the stack takes
 TESTS ?=#             what to test, e.g. TESTS=tests/test_clips.py or TESTS="-k stem"
+JOBS ?= 2#            test processes at once; each may need 4 GB. 0: in one process, as for a debugger
 
 VERSIONS.modern := 3.11 3.12 3.13
 VERSIONS.card := 3.11
@@ -36,14 +37,14 @@ BAZEL_FILES := BUILD MODULE.bazel
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
-	@echo "  options: STACK=modern|card|io  PYTHON=python3.12  TESTS=tests/test_clips.py"
+	@echo "  options: STACK=modern|card|io  PYTHON=python3.12  TESTS=tests/test_clips.py  JOBS=2"
 
 demo: $(venv)/.has-demo ## train, export and serve a small network on this machine, in minutes
 	$(venv)/bin/r21d demo --out=demo
 
 test: $(venv)/.has-tests lint ## lint, then every test (STACK=card: on the old TensorFlow too)
 	@echo "==> tests on the $(stack) stack"
-	$(PY) -m pytest --durations=10 $(TESTS)
+	$(PY) -m pytest -n $(JOBS) --dist loadfile --durations=10 $(TESTS)
 
 venv: $(venv)/.has-tests ## the virtual environment alone, with all that the tests need
 	@echo "==> $(venv) is ready: . $(venv)/bin/activate"
