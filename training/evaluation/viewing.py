@@ -42,11 +42,12 @@ class Viewing:
         memory holds does not depend on how many videos there are, or how long they are.
         """
         stop, waiting = threading.Event(), deque()
-        pool = ThreadPoolExecutor(max(num_readers(self.config), len(self.networks)))
+        workers = max(num_readers(self.config), len(self.networks))
+        pool = ThreadPoolExecutor(workers)
         try:
             for index in range(len(self.videos)):
                 waiting.append((index, pool.submit(self._result, index, stop)))
-                if len(waiting) > 2 * pool._max_workers:
+                if len(waiting) > 2 * workers:
                     yield _done(waiting.popleft())
             while waiting:
                 yield _done(waiting.popleft())
