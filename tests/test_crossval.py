@@ -13,6 +13,7 @@ import pytest
 from r21d_keras.training.cli import main
 from r21d_keras.training.config import ConfigError
 from r21d_keras.training.crossval import crossval, split_configs, summary
+from r21d_keras.training.model_dir import ModelDir
 from tests.conftest import SMALL_RUN
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
@@ -167,3 +168,23 @@ def test_what_a_later_split_lacks_is_said_before_the_first_is_trained(
     with pytest.raises(ConfigError, match=f"split 3: .*{subset}list03.txt"):
         crossval(str(root), configs)
     assert not root.exists()
+
+
+def test_a_start_named_in_a_file_is_each_splits_own_even_after_it_has_moved(
+    options, tmp_path, tiny_run
+):
+    run = tiny_run(CLASSES, dataset="ucf101", variant="f_r2d_10")
+    first, second, file = tmp_path / "first", tmp_path / "second", tmp_path / "options.json"
+    for split in (1, 2, 3):
+        shutil.copytree(run, first / f"split_{split}")
+    file.write_text(json.dumps({**options, "init_from": str(first)}), "utf-8")
+    configs = split_configs(str(second), "demo", str(file))
+    starts = [str(first / f"split_{split}") for split in (1, 2, 3)]
+    assert [config.init_from for config in configs.values()] == starts
+    for config in configs.values():  # as after an epoch
+        folder = ModelDir(pathlib.Path(config.model_dir))
+        folder.write_run(config, CLASSES)
+        folder.checkpoints.mkdir()
+        (folder.checkpoints / "checkpoint").write_text("", "utf-8")
+    first.rename(tmp_path / "moved")
+    assert split_configs(str(second), "demo", str(file)) == configs

@@ -17,10 +17,10 @@ from .data.listings import SUBSETS
 from .evaluation.evaluate import evaluate
 from .model_dir import ModelDir, write_text
 from .origins import begun_from
-from .recipes import resolve
+from .recipes import given_values, resolve
+from .start import find_start
 from .state.resume import check_resumable
 from .state.run_lock import sole_writer
-from .start import find_start
 from .train import train
 
 RESULT = "crossval.json"
@@ -40,13 +40,13 @@ def split_configs(
     Raises:
         ConfigError: as `resolve`; a data set of one split; `split`, which is no choice here.
     """
-    given = dict(overrides or {})
-    if "split" in given:
+    if "split" in (overrides or {}):
         raise ConfigError(
-            f"split={given['split']!r}: a cross validation has all of them. Leave it out; `r21d "
-            "train` trains one."
+            f"split={overrides['split']!r}: a cross validation has all of them. Leave it out; "
+            "`r21d train` trains one."
         )
-    dataset = resolve(recipe, config_file, _places(root, given, 1)).dataset
+    given = given_values(config_file, overrides)
+    dataset = resolve(recipe, overrides=_places(root, given, 1)).dataset
     splits = DATASETS[dataset].splits
     if len(splits) < 2:
         several = ", ".join(row.name for row in DATASETS.values() if row.splits[1:])
@@ -55,7 +55,7 @@ def split_configs(
             "and `r21d evaluate` do the one."
         )
     return {
-        split: resolve(recipe, config_file, _places(root, given, split) | {"split": split})
+        split: resolve(recipe, overrides=_places(root, given, split) | {"split": split})
         for split in splits
     }
 

@@ -35,8 +35,7 @@ def resolve(
     if recipe not in RECIPES:
         raise ConfigError(f"Unknown recipe {recipe!r}. Known: {', '.join(RECIPES)}.")
     values = typed(RECIPES[recipe], f"recipe {recipe!r}")
-    given = typed(_read_values(pathlib.Path(config_file)), config_file) if config_file else {}
-    given |= typed(overrides or {})
+    given = given_values(config_file, overrides)
     numbers = {}
     if given.get("init_from"):
         run = run_at(given["init_from"], given.get("model_dir", ""))
@@ -51,6 +50,16 @@ def resolve(
     config = TrainConfig(**(numbers | values))
     validate(config)
     return config
+
+
+def given_values(config_file: str = "", overrides: Mapping | None = None) -> dict:
+    """What a file and, over it, `overrides` say, as for `resolve`, which the recipe does not.
+
+    Raises:
+        ConfigError: an unreadable file, an unknown option, a wrong type.
+    """
+    given = typed(_read_values(pathlib.Path(config_file)), config_file) if config_file else {}
+    return given | typed(overrides or {})
 
 
 def define_flags(flag_values: flags.FlagValues = flags.FLAGS) -> None:
