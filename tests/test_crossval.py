@@ -91,6 +91,8 @@ def test_three_splits_killed_and_gone_on_with(options, tmp_path, capsys, log):
     for split, entry in result["splits"].items():
         evaluation = json.loads((root / f"split_{split}" / "evaluation.json").read_text("utf-8"))
         assert entry["accuracy"] == evaluation["accuracy"] and entry["videos"] == 2
+        assert entry["protocol"] == evaluation["protocol"]
+        assert (entry["skipped"], entry["missing"]) == (0, 0)
     for name, mean in result["mean"].items():
         values = [entry["accuracy"][name] for entry in result["splits"].values()]
         assert mean == pytest.approx(sum(values) / 3)
@@ -98,6 +100,7 @@ def test_three_splits_killed_and_gone_on_with(options, tmp_path, capsys, log):
     assert shown in lines
     names = [line.split(":")[0] for line in shown.splitlines()]
     assert names == ["split 1", "split 2", "split 3", "mean"]
+    assert shown.splitlines()[0].endswith("(2 videos, clips a video: 1)")
     assert f"video@1 {result['mean']['video@1']:.1%}" in shown.splitlines()[-1]
     configs = split_configs(str(root), "demo", "", options)
     assert crossval(str(root), configs) == result  # nothing is trained

@@ -14,7 +14,7 @@ from .config import FIELDS, ConfigError, TrainConfig
 from .data.catalog import DATASETS
 from .data.datasets import load_dataset
 from .data.listings import SUBSETS
-from .evaluation.evaluate import evaluate
+from .evaluation.evaluate import evaluate, protocol_shown, videos_shown
 from .model_dir import ModelDir, write_text
 from .origins import begun_from
 from .recipes import given_values, resolve
@@ -71,8 +71,8 @@ def crossval(root: str, configs: Mapping[int, TrainConfig]) -> dict:
         configs: as `split_configs` gives them.
 
     Returns:
-        What crossval.json holds: for each split its accuracies, number of videos and folder, and
-        the mean of the accuracies.
+        What crossval.json holds: for each split its accuracies, how many videos were tested on,
+        skipped and missing, the protocol and the folder, and the mean of the accuracies.
 
     Raises:
         ConfigError: a folder holds a run of another configuration, another process works in `root`,
@@ -101,10 +101,15 @@ def crossval(root: str, configs: Mapping[int, TrainConfig]) -> dict:
 def summary(result: Mapping) -> str:
     """A cross validation as a line for each split and one for their mean."""
     lines = [
-        f"split {split}: {_rates(entry['accuracy'])} ({entry['videos']} videos)"
+        f"split {split}: {_rates(entry['accuracy'])} ({_videos(entry)}, "
+        f"{protocol_shown(entry['protocol'])})"
         for split, entry in result["splits"].items()
     ]
     return "\n".join([*lines, f"mean:    {_rates(result['mean'])}"])
+
+
+def _videos(entry: Mapping) -> str:
+    return videos_shown(entry["videos"], entry["skipped"], entry["missing"])
 
 
 def _places(root: str, given: Mapping, split: int) -> dict:
@@ -135,6 +140,8 @@ def _run(split: int, config: TrainConfig) -> dict:
         "accuracy": result["accuracy"],
         "videos": result["videos"],
         "skipped": len(result["skipped"]),
+        "missing": len(result["missing"]),
+        "protocol": result["protocol"],
         "model_dir": pathlib.Path(config.model_dir).name,
         "configuration": _hash(config),
     }

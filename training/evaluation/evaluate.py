@@ -18,8 +18,8 @@ from ..data.listings import Places
 from ..data.pipeline import BadVideos
 from ..data.video import VideoError
 from ..data.video_set import VideoSet
-from ..model_dir import ModelDir
 from ..distribution.strategy import make_strategy
+from ..model_dir import ModelDir
 from .multi_label import MultiLabelTally
 from .network import Network, load_networks
 from .protocols import Protocol, as_json, settled
@@ -86,13 +86,23 @@ def evaluate(
 def summary(result: dict) -> str:
     """The accuracies of an evaluation in one line, with what they were measured on."""
     rates = ", ".join(f"{name} {value:.1%}" for name, value in result["accuracy"].items())
-    left_out = "".join(
-        f", {len(result[what])} {what}" for what in ("skipped", "missing") if result[what]
-    )
-    return (
-        f"{rates}, ECE {result['calibration']['ece']:.1%} ({result['videos']} videos{left_out}, "
-        f"{_shown(result['protocol'])})"
-    )
+    ece = f"ECE {result['calibration']['ece']:.1%}"
+    shown = videos_shown(result["videos"], len(result["skipped"]), len(result["missing"]))
+    return f"{rates}, {ece} ({shown}, {protocol_shown(result['protocol'])})"
+
+
+def videos_shown(videos: int, skipped: int, missing: int) -> str:
+    """The number of videos that were tested on, and of those that were not."""
+    left_out = f", {skipped} skipped" * (skipped > 0) + f", {missing} missing" * (missing > 0)
+    return f"{videos} videos{left_out}"
+
+
+def protocol_shown(protocol: Mapping) -> str:
+    """The protocol of an evaluation in a few words."""
+    if protocol["name"] == "dense":
+        return f"dense, clips every {protocol['stride']} frames"
+    crops = f", crops a clip: {protocol['num_crops']}" if protocol.get("num_crops") == 3 else ""
+    return f"clips a video: {protocol['clips_per_video']}{crops}"
 
 
 def _settled_places(places: Mapping[str, str]) -> dict:
@@ -112,13 +122,6 @@ def _prepared(
         for network in networks:
             network.prepare_blocks()
     return networks, protocol
-
-
-def _shown(protocol: dict) -> str:
-    if protocol["name"] == "dense":
-        return f"dense, clips every {protocol['stride']} frames"
-    crops = f", crops a clip: {protocol['num_crops']}" if protocol.get("num_crops") == 3 else ""
-    return f"clips a video: {protocol['clips_per_video']}{crops}"
 
 
 def _answer(viewing: Viewing, tally: Tally, report: Report) -> list[tuple[str, str]]:
