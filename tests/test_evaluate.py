@@ -155,6 +155,18 @@ def test_results_in_a_folder_of_their_own(tiny_run, tmp_path, capsys):
     assert protocol["crop_size"] == 32 and protocol["clip_frames"] == 4
 
 
+def test_results_cannot_go_into_a_file(tiny_run, tmp_path, capsys):
+    run = tiny_run(variant="f_r2d_10", videos=str(tmp_path / "moved"))
+    file = tmp_path / "file"
+    file.write_text("mine")
+    for out in (file, file / "below"):
+        assert main(["evaluate", f"--model_dir={run}", f"--out={out}"]) == 1
+        said = f"out='{out}': {file} is a file; expected a folder for the results."
+        assert said in capsys.readouterr().err
+    assert main(["evaluate", f"--model_dir={file}"]) == 1
+    assert f"{file} holds no training run" in capsys.readouterr().err
+
+
 def test_what_a_network_cannot_share_is_an_error_before_any_video(tiny_run, tmp_path, capsys):
     run = tiny_run(variant="r2d_10", videos=str(tmp_path / "moved"))
     arguments = ["evaluate", f"--model_dir={run}", "--protocol=dense", "--overlap=share"]

@@ -59,11 +59,12 @@ def evaluate(
         missing, the protocol.
 
     Raises:
-        ConfigError: no run, a protocol that it cannot do, other classes than those of training,
-            or no readable test video.
+        ConfigError: no run, a file where `out` is to be, a protocol that it cannot do, other
+            classes than those of training, or no readable test video.
         VideoError: a video that fails in mid-run, with on_bad_video="stop".
     """
     config, classes = ModelDir(Path(model_dir)).read_run()
+    _check_out(Path(out or model_dir))
     config = dataclasses.replace(config, **_settled_places(places or {}))
     validate(config)
     networks, protocol = _prepared(model_dir, protocol or Protocol(), weights, config)
@@ -103,6 +104,13 @@ def protocol_shown(protocol: Mapping) -> str:
         return f"dense, clips every {protocol['stride']} frames"
     crops = f", crops a clip: {protocol['num_crops']}" if protocol.get("num_crops") == 3 else ""
     return f"clips a video: {protocol['clips_per_video']}{crops}"
+
+
+def _check_out(out: Path) -> None:
+    """What is in the way is found before hours of videos."""
+    file = next((path for path in (out, *out.parents) if path.exists() and not path.is_dir()), None)
+    if file:
+        raise ConfigError(f"out={str(out)!r}: {file} is a file; expected a folder for the results.")
 
 
 def _settled_places(places: Mapping[str, str]) -> dict:
