@@ -22,16 +22,17 @@ CLASSES = ("Bright", "Dark")
 # Runs the configurations of argv and dies when the run of split 2 ends its first epoch.
 SCRIPT = """
 import os, signal, sys
-from r21d_keras.training import callbacks, cli
+from r21d_keras.training import cli
+from r21d_keras.training.callbacks.keep import KeepState
 
-end = callbacks.KeepState.on_epoch_end
+end = KeepState.on_epoch_end
 
 def on_epoch_end(self, epoch, logs=None):
     end(self, epoch, logs)
     if self.folder.root.name == "split_2":
         os.kill(os.getpid(), signal.SIGKILL)
 
-callbacks.KeepState.on_epoch_end = on_epoch_end
+KeepState.on_epoch_end = on_epoch_end
 sys.exit(cli.main(sys.argv[1:]))
 """
 

@@ -11,7 +11,8 @@ import sys
 import pytest
 import tensorflow as tf
 
-from r21d_keras.training.callbacks import HistoryFile, Progress
+from r21d_keras.training.callbacks.history import HistoryFile
+from r21d_keras.training.callbacks.progress import Progress
 from r21d_keras.training.config import ConfigError
 from r21d_keras.training.data.video_set import Files, VideoSet
 from r21d_keras.training.model_dir import ModelDir, load_run

@@ -15,7 +15,10 @@ import keras
 import tensorflow as tf
 from absl import logging
 
-from .callbacks import Curves, HistoryFile, KeepState, Progress, read_history
+from .callbacks.history import HistoryFile, read_history
+from .callbacks.keep import KeepState
+from .callbacks.pictures import Curves
+from .callbacks.progress import Progress
 from .config import ConfigError, TrainConfig, validate
 from .data.datasets import load_dataset
 from .data.pipeline import BadVideos, clips_in_epoch, targets, test_clips, train_batches

@@ -1,0 +1,1 @@
+"""What is told of a run and kept of it while it trains, as keras.callbacks."""
