@@ -9,6 +9,7 @@ import tensorflow as tf
 from r21d_keras.training.config import TrainConfig
 from r21d_keras.training.data import pipeline
 from r21d_keras.training.data.datasets import load_dataset
+from r21d_keras.training.data.video_set import Files
 from r21d_keras.zoo.preprocessing import KINETICS
 
 SMALL = {
@@ -75,6 +76,31 @@ def test_readers_and_batch_size_change_nothing(config, name):
         np.testing.assert_array_equal(labels, same_labels)
     for changed in (_epoch(videos, config, epoch=1), _epoch(videos, replace(config, seed=8))):
         assert not np.array_equal(clips, changed[0])
+
+
+class Counting(Files):
+    """Video files that know how many clips have been read of them."""
+
+    clips_read = 0
+
+    def training_clip(self, index, *arguments):
+        self.clips_read += 1
+        return super().training_clip(index, *arguments)
+
+
+@pytest.mark.parametrize("first_step", [0, 1, 2, 3])
+def test_an_epoch_may_begin_at_any_step(config, first_step):
+    videos = load_dataset(config, "train")
+    whole = list(pipeline.train_batches(videos, config, 1).as_numpy_iterator())
+    source = Counting(videos.paths)
+    videos, config = replace(videos, source=source), replace(config, num_readers=1)
+    rest = pipeline.train_batches(videos, config, 1, first_step=first_step)
+    assert rest.cardinality() == 3 - first_step
+    rest = list(rest.as_numpy_iterator())
+    assert source.clips_read == max(0, 8 - 3 * first_step)
+    for left, right in zip(whole[first_step:], rest, strict=True):
+        for one, other in zip(left, right, strict=True):
+            np.testing.assert_array_equal(one, other)
 
 
 @pytest.mark.parametrize("clips_per_epoch", [0, 3, 8, 20])

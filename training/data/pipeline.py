@@ -109,14 +109,19 @@ def targets(videos: VideoSet) -> Callable[[tf.Tensor], tf.Tensor]:
 
 
 def train_batches(
-    videos: VideoSet, config: TrainConfig, epoch: int, bad_videos: BadVideos | None = None
+    videos: VideoSet,
+    config: TrainConfig,
+    epoch: int,
+    bad_videos: BadVideos | None = None,
+    first_step: int = 0,
 ) -> tf.data.Dataset:
     """One epoch to train on: float32 clips (b, T, S, S, C), normalised, and `targets` (b, ...).
 
     b is config.global_batch_size, less in the last batch where the clips do not divide evenly.
-    The same for any number of readers and any batch size. A file that fails is replaced by the
-    next video that does not, and added to `bad_videos`; with on_bad_video="stop" it ends the
-    data with a TensorFlow error and is `bad_videos.fatal`.
+    The same for any number of readers and any batch size. The first `first_step` batches are left
+    out without being read. A file that fails is replaced by the next video that does not, and added
+    to `bad_videos`; with on_bad_video="stop" it ends the data with a TensorFlow error and is
+    `bad_videos.fatal`.
     """
     spec, target = clip_spec(videos, config), targets(videos)
     order = epoch_order(videos, config, epoch)
@@ -137,7 +142,7 @@ def train_batches(
         return tf.ensure_shape(clip, config.clip_shape), target(tf.ensure_shape(index, ()))
 
     return (
-        tf.data.Dataset.range(len(order))
+        tf.data.Dataset.range(first_step * config.global_batch_size, len(order))
         .map(read, num_parallel_calls=num_readers(config), deterministic=True)
         .batch(config.global_batch_size)
         .map(
