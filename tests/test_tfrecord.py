@@ -28,6 +28,15 @@ def test_what_is_encoded_is_read_by_tensorflow_and_here(context, lists):
         assert {key: example.context(key) for key in context} == context
         steps = {key: example.steps(key) for key in lists}
         assert {k: list(map(sequence_example.values, steps[k])) for k in lists} == lists
+        found = steps_in(octets, [*lists, "none of them"])
+        assert {key: list(map(bytes, steps[key])) for key in lists} | {"none of them": []} == found
+
+
+def steps_in(octets, keys):
+    """The features of lists of a record that lies somewhere in a file."""
+    file = io.BytesIO(b"before" + octets + b"\x0a\x01behind")
+    places = sequence_example.find_steps(file, 6, len(octets), keys)
+    return {k: [sequence_example.read_between(file, *p) for p in places[k]] for k in keys}
 
 
 def plain(feature):
@@ -49,6 +58,18 @@ def test_bytes_that_are_no_message_are_refused_or_harmless(octets):
             example.context(key)
         for key in example.keys[1]:
             list(map(sequence_example.values, example.steps(key)))
+        lists = {key: list(map(bytes, example.steps(key))) for key in example.keys[1]}
+        assert steps_in(octets, list(lists)) == lists
+    except tfrecord.RecordError:
+        pass
+
+
+@settings(deadline=None)
+@given(st.binary(max_size=60), st.lists(names, max_size=3))
+def test_places_in_bytes_that_are_no_message_are_refused_or_within(octets, keys):
+    try:
+        for steps in steps_in(octets, keys).values():
+            assert sum(map(len, steps)) <= len(octets) * len(steps)
     except tfrecord.RecordError:
         pass
 
@@ -57,6 +78,10 @@ def test_a_cut_message_is_refused():
     record = sequence_example.encode({"a": [b"12345678"]}, {"b": [[1, 2, 3]]})
     with pytest.raises(tfrecord.RecordError, match="cut off or damaged"):
         sequence_example.SequenceExample(record[:-1])
+    with pytest.raises(tfrecord.RecordError, match="cut off or damaged"):
+        sequence_example.find_steps(io.BytesIO(record), 0, len(record) - 1, ["b"])
+    with pytest.raises(tfrecord.RecordError, match="cut off or damaged"):
+        sequence_example.find_steps(io.BytesIO(record[:-1]), 0, len(record), ["b"])
 
 
 @settings(deadline=None)
@@ -92,12 +117,25 @@ def test_a_changed_byte_is_found(place, what):
     octets[place] ^= 1
     with pytest.raises(tfrecord.RecordError, match=what):
         tfrecord.read_record(io.BytesIO(octets))
+    with pytest.raises(tfrecord.RecordError, match=what):
+        tfrecord.check_record(io.BytesIO(octets), 0, len(b"some record"))
 
 
 @pytest.mark.parametrize("size", [1, 11, 12, 20, -1])
 def test_a_cut_file_is_found(size):
     with pytest.raises(tfrecord.RecordError, match="no record begins|ends within a record"):
         tfrecord.read_record(io.BytesIO(written(b"some record")[:size]))
+    assert not tfrecord.is_whole(io.BytesIO(written(b"some record")[:size]), 0, len(b"some record"))
+
+
+def test_records_are_looked_over_a_piece_at_a_time():
+    record = bytes(range(256)) * (tfrecord.PIECE_BYTES // 100)
+    file = io.BytesIO(written(b"one") + written(record))
+    offset = len(b"one") + tfrecord.OVERHEAD_BYTES
+    assert tfrecord.is_whole(file, offset, len(record))
+    for place, length in ((0, len(record)), (offset, len(record) - 1), (len(file.getvalue()), 0)):
+        with pytest.raises(tfrecord.RecordError, match="not the one that the manifest describes"):
+            tfrecord.check_record(file, place, length)
 
 
 def written(record):

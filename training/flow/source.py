@@ -1,14 +1,10 @@
 """Clips of flow from records, whose vectors were computed once."""
 
-from collections.abc import Sequence
-
 import numpy as np
 
 from ..data.frames import ClipSpec, resize_frame
 from ..records import keys
 from ..records.reader import RecordSource, frame_places
-from ..records.sequence_example import values
-from ..records.tfrecord import RecordError
 from .encode import PREFIX, SCALE
 from .quantise import decode_levels, restored
 
@@ -21,6 +17,7 @@ class FlowSource(RecordSource):
     """
 
     stream = "flow"
+    keys = (PREFIX + keys.IMAGE, SCALE)
 
     def read(self, index: int, starts_s, spec: ClipSpec) -> np.ndarray:
         """Clips of video `index`, resized, not cropped: float32 (N, T, H, W, 2), in pixels.
@@ -39,20 +36,18 @@ class FlowSource(RecordSource):
         frames = frame_places(record, starts_s, spec.num_frames + 1, rate, spec.short_video)
         places, after = frames[:, :-1], frames[:, 1:]  # of each field the two frames
         clips = np.zeros((*places.shape, *size, 2), np.float32)
-        example = self.example(index)
-        pictures, scales = example.steps(PREFIX + keys.IMAGE), example.steps(SCALE)
         moves = places != after  # where the last frame is repeated, nothing does
-        for place in np.unique(places[moves]):
-            field = self._field(index, pictures, scales, place)
-            clips[(places == place) & moves] = resize_frame(field, size)
+        wanted = np.unique(places[moves])
+        pictures, scales = (self.values(index, key, wanted) for key in self.keys)
+        for place, png, scale in zip(wanted, pictures, scales, strict=True):
+            clips[(places == place) & moves] = resize_frame(
+                self._field(index, place, png, scale), size
+            )
         return clips
 
-    def _field(self, index: int, pictures: Sequence, scales: Sequence, place: int) -> np.ndarray:
+    def _field(self, index: int, place: int, png: bytes, scale: float) -> np.ndarray:
         """float32 (H, W, 2)."""
         try:
-            levels = decode_levels(values(pictures[place])[0])
-            return restored(levels, values(scales[place])[0])
-        except (IndexError, RecordError):
-            raise self.error(index, f"it lacks field {place}") from None
+            return restored(decode_levels(png), scale)
         except ValueError as error:
             raise self.error(index, f"field {place} {error}") from None

@@ -1,8 +1,10 @@
 """Clips from records: the frames that are wanted, read from their place and decoded."""
 
+import functools
 import os
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import BinaryIO
 
 import numpy as np
 
@@ -14,10 +16,13 @@ from ..data.video import filled
 from .keys import IMAGE
 from .manifest import Record
 from .rgb import decode_frame
-from .sequence_example import SequenceExample, values
-from .tfrecord import RecordError, read_record
+from .sequence_example import Value, find_steps, read_between, values
+from .tfrecord import HEAD, RecordError, check_record
 
 LOOK = "`r21d prepare --verify` looks the whole folder over."
+# Records of which is kept where their frames lie, 16 bytes for each: more than are ever read at
+# once, so that a long video is looked through once, however many clips of it are asked for.
+REMEMBERED = 256
 
 
 class RecordSource:
@@ -28,30 +33,36 @@ class RecordSource:
     """
 
     stream = "rgb"
+    keys = (IMAGE,)
+    """The feature lists that clips are made of."""
 
     def __init__(self, folder: str | os.PathLike, shards: Sequence[str], records: Sequence[Record]):
         """Takes the names of all shards, and the records that are to be read."""
         self._folder, self._shards = pathlib.Path(folder), tuple(shards)
         self.records = tuple(records)
+        self._steps = functools.lru_cache(REMEMBERED)(self._find_steps)
 
     @property
     def paths(self) -> tuple[str, ...]:
         """FOLDER/SHARD#NAME of each video, for messages."""
         return tuple(self._path(record) for record in self.records)
 
-    def example(self, index: int) -> SequenceExample:
-        """The record of video `index`.
+    def values(self, index: int, key: str, places: Iterable[int]) -> list[Value]:
+        """The value of each of the features `places` of a feature list of video `index`.
+
+        Of the file these alone are read, and once before all of the record, which has to be as it
+        was written: a video may be read in as many pieces as one likes.
 
         Raises:
-            VideoError: it is not as it was written.
+            VideoError: it is not, or has no such features.
         """
         record = self.records[index]
         try:
-            with open(self._folder / self._shards[record.shard], "rb") as file:
-                found = read_record(file, record.offset)
-            if found is None or len(found) != record.length:
-                raise RecordError("the file is not the one that the manifest describes")
-            return SequenceExample(found)
+            steps = self._steps(record.shard, record.offset, record.length)[key]
+            with self._opened(record.shard) as file:
+                return [values(read_between(file, *steps[place]))[0] for place in places]
+        except IndexError:
+            raise self.error(index, f"it has too few {key}") from None
         except RecordError as error:
             raise self.error(index, str(error)) from None
         except OSError as error:
@@ -74,10 +85,13 @@ class RecordSource:
         rate, size = numbers.frame_rate, numbers.resized(record.height, record.width)
         self.check_starts(index, starts_s)
         places = frame_places(record, starts_s, spec.num_frames, rate, spec.short_video)
-        steps = self.example(index).steps(IMAGE)
         clips = np.empty((*places.shape, *size, 3), np.uint8)
-        for place in np.unique(places):
-            clips[places == place] = resize_frame(self._frame(index, steps, place), size)
+        wanted = np.unique(places)
+        for place, jpeg in zip(wanted, self.values(index, IMAGE, wanted), strict=True):
+            frame = decode_frame(jpeg)
+            if frame is None:
+                raise self.error(index, f"frame {place} is no picture")
+            clips[places == place] = resize_frame(frame, size)
         return clips
 
     def check_starts(self, index: int, starts_s: Sequence[float]) -> None:
@@ -96,15 +110,15 @@ class RecordSource:
         rate = spec.preprocessing.frame_rate
         return self.read(index, lambda s: [random_start(s, spec.num_frames, rate, draw)], spec)[0]
 
-    def _frame(self, index: int, steps: list[memoryview], place: int) -> np.ndarray:
-        """uint8 RGB (H, W, 3)."""
-        try:
-            frame = decode_frame(values(steps[place])[0])
-        except (IndexError, RecordError):
-            raise self.error(index, f"it lacks frame {place}") from None
-        if frame is None:
-            raise self.error(index, f"frame {place} is no picture")
-        return frame
+    def _find_steps(self, shard: int, offset: int, length: int) -> dict[str, np.ndarray]:
+        """Where the features of a record lie in its file, as `find_steps` has it."""
+        with self._opened(shard) as file:
+            check_record(file, offset, length)
+            return find_steps(file, offset + HEAD.size, length, self.keys)
+
+    def _opened(self, shard: int) -> BinaryIO:
+        # The usual buffer, of 8 kB or more, would be filled anew before each frame.
+        return open(self._folder / self._shards[shard], "rb", buffering=64)
 
     def _path(self, record: Record) -> str:
         return f"{self._folder / self._shards[record.shard]}#{record.name}"

@@ -10,7 +10,7 @@ from types import MappingProxyType
 from r21d_keras.zoo.durable import put, put_text
 
 from .plan import Item, Shard
-from .tfrecord import OVERHEAD_BYTES, RecordError, read_record, write_record
+from .tfrecord import OVERHEAD_BYTES, is_whole, write_record
 
 
 class ShardWriter:
@@ -120,12 +120,6 @@ def _whole(part: pathlib.Path, entries: list[dict]) -> int:
         return 0
     with open(part, "rb") as file:
         for count, entry in enumerate(entries):
-            if "skipped" in entry:
-                continue
-            try:
-                record = read_record(file, entry["offset"])
-            except RecordError:
-                return count
-            if record is None or len(record) != entry["length"]:
+            if "skipped" not in entry and not is_whole(file, entry["offset"], entry["length"]):
                 return count
     return len(entries)

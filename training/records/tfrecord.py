@@ -12,6 +12,9 @@ import google_crc32c
 HEAD, TAIL = struct.Struct("<QI"), struct.Struct("<I")
 OVERHEAD_BYTES = HEAD.size + TAIL.size
 """What a record takes in a file beside its own bytes."""
+PIECE_BYTES = 1 << 20  # read at once of a record that is only looked over
+_CUT = "the file ends within a record of {} bytes"
+_CHANGED = "the record's checksum does not fit its bytes"
 
 
 class RecordError(ValueError):
@@ -37,11 +40,40 @@ def read_record(file: BinaryIO, offset: int | None = None) -> bytes | None:
         return None
     body = file.read(length + TAIL.size)
     if len(body) < length + TAIL.size:
-        raise RecordError(f"the file ends within a record of {length} bytes")
+        raise RecordError(_CUT.format(length))
     record = body[:length]
     if TAIL.unpack(body[length:])[0] != _masked_crc(record):
-        raise RecordError("the record's checksum does not fit its bytes")
+        raise RecordError(_CHANGED)
     return record
+
+
+def check_record(file: BinaryIO, offset: int, length: int) -> None:
+    """Checks that a record of `length` bytes is at `offset`, whose checksums fit.
+
+    Memory holds a piece of it, however long it is. Its first byte is at `offset` + HEAD.size.
+
+    Raises:
+        RecordError: as `read_record`; a record of another length.
+    """
+    if read_length(file, offset) != length:
+        raise RecordError("the file is not the one that the manifest describes")
+    crc, left = 0, length
+    while left and (piece := file.read(min(left, PIECE_BYTES))):
+        crc, left = google_crc32c.extend(crc, piece), left - len(piece)
+    tail = file.read(TAIL.size)
+    if left or len(tail) < TAIL.size:
+        raise RecordError(_CUT.format(length))
+    if TAIL.unpack(tail)[0] != _mask(crc):
+        raise RecordError(_CHANGED)
+
+
+def is_whole(file: BinaryIO, offset: int, length: int) -> bool:
+    """Whether a record is as `check_record` wants it."""
+    try:
+        check_record(file, offset, length)
+    except RecordError:
+        return False
+    return True
 
 
 def read_length(file: BinaryIO, offset: int | None = None) -> int | None:
@@ -61,6 +93,9 @@ def read_length(file: BinaryIO, offset: int | None = None) -> int | None:
 
 
 def _masked_crc(octets: bytes) -> int:
+    return _mask(google_crc32c.value(octets))
+
+
+def _mask(crc: int) -> int:
     """As TensorFlow has it, so that a checksum of bytes that hold checksums is still a good one."""
-    crc = google_crc32c.value(octets)
     return (((crc >> 15) | (crc << 17)) + 0xA282EAD8) & 0xFFFFFFFF

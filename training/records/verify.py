@@ -8,7 +8,7 @@ from ..data.listings import first
 from ..options import ConfigError
 from .manifest import Manifest, Record, read_manifest
 from .progress import Progress
-from .tfrecord import RecordError, read_record
+from .tfrecord import is_whole
 
 
 def verify(folder: str | os.PathLike) -> tuple[Manifest, list[str]]:
@@ -66,10 +66,6 @@ def _hurt(path: pathlib.Path, records: list[Record]) -> str:
     names = []
     with open(path, "rb") as file:
         for record in records:
-            try:
-                found = read_record(file, record.offset)
-            except RecordError:
-                found = None
-            if found is None or len(found) != record.length:
+            if not is_whole(file, record.offset, record.length):
                 names.append(record.name)
     return f": {first(names, f'of {len(records)} videos are hurt')}" if names else ""

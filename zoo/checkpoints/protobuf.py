@@ -21,14 +21,14 @@ def fields(message) -> Iterator[tuple[int, int, object]]:
     message = memoryview(message)
     position = 0
     while position < len(message):
-        tag, position = _varint(message, position)
+        tag, position = varint(message, position)
         number, wire = tag >> 3, tag & 7
         if wire == VARINT:
-            value, position = _varint(message, position)
+            value, position = varint(message, position)
             yield number, wire, value
             continue
         if wire == BYTES:
-            size, position = _varint(message, position)
+            size, position = varint(message, position)
         elif wire in (FIXED32, FIXED64):
             size = 4 if wire == FIXED32 else 8
         else:
@@ -40,6 +40,20 @@ def fields(message) -> Iterator[tuple[int, int, object]]:
             )
         yield number, wire, message[position : position + size]
         position += size
+
+
+def varint(message, position: int) -> tuple[int, int]:
+    """The varint at a position of a message, and the place after it.
+
+    Raises:
+        CheckpointError: if it has no end.
+    """
+    value = 0
+    for shift, octet in enumerate(message[position : position + MAX_VARINT]):
+        value |= (octet & 0x7F) << (7 * shift)
+        if octet < 0x80:
+            return value & 0xFFFFFFFFFFFFFFFF, position + shift + 1
+    raise CheckpointError("a protobuf number without an end: damaged. Get the file again.")
 
 
 def signed(value: int) -> int:
@@ -71,13 +85,3 @@ def integers(packed, dtype: np.dtype) -> np.ndarray:
     if dtype.kind == "f":
         return bits.astype(f"<u{dtype.itemsize}").view(dtype)
     return bits.astype(dtype)
-
-
-def _varint(message, position):
-    """A varint, and the place after it."""
-    value = 0
-    for shift, octet in enumerate(message[position : position + MAX_VARINT]):
-        value |= (octet & 0x7F) << (7 * shift)
-        if octet < 0x80:
-            return value & 0xFFFFFFFFFFFFFFFF, position + shift + 1
-    raise CheckpointError("a protobuf number without an end: damaged. Get the file again.")
