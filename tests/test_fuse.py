@@ -1,5 +1,6 @@
 import csv
 import json
+import resource
 import shutil
 
 import numpy as np
@@ -98,6 +99,22 @@ def test_command_with_a_sweep(pair, tmp_path, capsys):
     assert imread(out / "sweep.png").ndim == 3
     fuse(*pair, out, 0.7)  # without: that of other weights or videos does not stay
     assert not (out / "sweep.csv").exists() and not (out / "sweep.png").exists()
+
+
+def test_a_full_disk_leaves_all_of_the_fusion_before(pair, tmp_path):
+    out = tmp_path / "out"
+    fuse(*pair, out, 0.7, sweep=True)
+    before = {path.name: path.read_bytes() for path in out.iterdir()}
+    fitting = len(before["evaluation.json"])  # as all tables do, but no picture
+    assert fitting < len(before["sweep.png"])
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (fitting, hard))
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            fuse(*pair[::-1], out, 0.2, sweep=True)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert {path.name: path.read_bytes() for path in out.iterdir()} == before
 
 
 @given(st.integers(1, 9), st.integers(2, 7), st.integers(0, 99))

@@ -28,7 +28,11 @@ def _flow(values: flags.FlagValues, positional: list[str]) -> int:
 
 
 def _define_fuse(values: flags.FlagValues) -> None:
-    flags.DEFINE_float("weight", 0.5, "share of the first, from 0 to 1", flag_values=values)
+    from ..flow.streams import FUSION_WEIGHT
+
+    flags.DEFINE_float(
+        "weight", FUSION_WEIGHT, "share of the first, from 0 to 1", flag_values=values
+    )
     flags.DEFINE_boolean(
         "sweep", False, "also try weights from 0 to 1: sweep.csv and sweep.png", flag_values=values
     )
@@ -61,7 +65,7 @@ FLOW_COMMANDS: dict[str, Command] = {
     ),
     "fuse": Command(
         "average what two evaluations say of the same videos, such as of RGB and of flow",
-        "RGB_EVAL FLOW_EVAL --out=DIR [--weight=0.5] [--sweep]",
+        "RGB_EVAL FLOW_EVAL --out=DIR [--weight=0.6] [--sweep]",
         _define_fuse,
         _fuse,
     ),

@@ -2,7 +2,6 @@
 
 import contextlib
 import csv
-import io
 import json
 import os
 import tempfile
@@ -10,10 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
-from r21d_keras.zoo.durable import put_text
-
 from ..config import ConfigError
 from ..data.listings import first
+from ..flow.streams import FUSION_WEIGHT
 from ..fusion_picture import draw_sweep
 from ..model_dir import ModelDir
 from .multi_label import MultiLabelTally
@@ -22,9 +20,6 @@ from .report import Report
 from .scoring import TOP_K, VideoScores
 from .tally import Tally
 
-# Section 4.4 of the paper averages; so does VMZ's tool unless told (its script has 0.6:
-# c2/scripts/fuse_prediction.sh).
-WEIGHT = 0.5
 SWEEP = np.linspace(0, 1, 21)
 """Weights of the first evaluation that a sweep tries."""
 SWEEP_CSV, SWEEP_PNG = "sweep.csv", "sweep.png"
@@ -34,7 +29,7 @@ def fuse(
     first_eval: str | os.PathLike,
     second_eval: str | os.PathLike,
     out: str | os.PathLike,
-    weight: float = WEIGHT,
+    weight: float = FUSION_WEIGHT,
     sweep: bool = False,
 ) -> dict:
     """Fuses the predictions of two evaluations on the same videos.
@@ -75,8 +70,15 @@ def fuse(
             video.add(mean[None])
             report.add(name, labels, tally.add(labels, video), mean)
         result = _result(tally, evaluations, weight)
-        _write_sweep(folder, evaluations, scores, weight, sweep)
+        table, picture = folder.root / SWEEP_CSV, folder.root / SWEEP_PNG
+        if sweep:
+            rows, streams = swept(scores, one.labels), [part["stream"] for part in result["fused"]]
+            _write_rows(rows, report.new(table))
+            draw_sweep(rows, weight, len(one.names), streams, report.new(picture))
         report.finish(tally, f"{json.dumps(result, indent=2)}\n")
+    if not sweep:
+        for path in (table, picture):  # of an earlier fusion
+            path.unlink(missing_ok=True)
     return result
 
 
@@ -175,18 +177,8 @@ def _part(evaluation: Predictions, share: float) -> dict:
     return {"evaluation": str(evaluation.folder), "weight": share, "stream": stream, **told}
 
 
-def _write_sweep(folder: ModelDir, evaluations, scores, weight: float, wanted: bool) -> None:
-    """Writes the sweep; where none is wanted, one of an earlier fusion is removed."""
-    table, picture = folder.root / SWEEP_CSV, folder.root / SWEEP_PNG
-    if not wanted:
-        table.unlink(missing_ok=True)
-        picture.unlink(missing_ok=True)
-        return
-    rows = swept(scores, evaluations[0].labels)
-    text = io.StringIO(newline="")
-    lines = csv.DictWriter(text, rows[0], lineterminator="\n")
-    lines.writeheader()
-    lines.writerows({k: f"{v:.6g}" for k, v in row.items()} for row in rows)
-    put_text(table, text.getvalue())
-    streams = [each.about.get("stream", "rgb") for each in evaluations]
-    draw_sweep(rows, weight, scores.shape[1], streams, picture)
+def _write_rows(rows: list[dict[str, float]], path: Path) -> None:
+    with open(path, "w", newline="", encoding="utf-8") as file:
+        table = csv.DictWriter(file, rows[0], lineterminator="\n")
+        table.writeheader()
+        table.writerows({name: f"{value:.6g}" for name, value in row.items()} for row in rows)

@@ -44,7 +44,7 @@ class Report:
     def __enter__(self):
         """Opens the file of predictions, so that a folder that cannot be written is known early."""
         self._folder.root.mkdir(parents=True, exist_ok=True)
-        self._file = open(self._new(self._folder.predictions), "w", newline="", encoding="utf-8")
+        self._file = open(self.new(self._folder.predictions), "w", newline="", encoding="utf-8")
         self._rows = csv.writer(self._file)
         self._rows.writerow(["video", "label", "predicted", *self._classes])
         return self
@@ -62,24 +62,24 @@ class Report:
         scores = [f"{score:.9g}" for score in mean]
         self._rows.writerow([name, label, self._classes[predicted], *scores])
 
+    def new(self, path: Path) -> Path:
+        """Where to write what is to become `path` when all is finished."""
+        self._pending.append(path)
+        return partial_name(path)
+
     def finish(self, tally: Tally, text: str) -> None:
         """Puts all files in place; `text` is evaluation.json's, which comes last."""
         self._file.close()
-        _write_table(tally.class_table(), self._new(self._folder.per_class))
+        _write_table(tally.class_table(), self.new(self._folder.per_class))
         accuracy = tally.hits / tally.videos
-        draw_reliability(tally.calibration, accuracy, self._new(self._folder.reliability))
+        draw_reliability(tally.calibration, accuracy, self.new(self._folder.reliability))
         if tally.one_label:
-            draw_confusion(tally.confusion, self._classes, self._new(self._folder.confusion))
-        self._new(self._folder.evaluation).write_text(text, "utf-8")
+            draw_confusion(tally.confusion, self._classes, self.new(self._folder.confusion))
+        self.new(self._folder.evaluation).write_text(text, "utf-8")
         if not tally.one_label:
             self._folder.confusion.unlink(missing_ok=True)  # an earlier evaluation's
         for path in self._pending:
             put(partial_name(path), path)
-
-    def _new(self, path: Path) -> Path:
-        """Where to write what becomes `path`."""
-        self._pending.append(path)
-        return partial_name(path)
 
 
 def _write_table(rows: list[dict], path: Path) -> None:

@@ -5,9 +5,12 @@ from r21d_keras.zoo.preprocessing import FLOW, KINETICS, Preprocessing
 STREAMS = {"rgb": KINETICS, "flow": FLOW}
 """By name, the numbers that apply where none are given: scale and channels are the stream's."""
 
-
 PUBLISHED_METHOD = "farneback"
 """The row of methods.METHODS by which the flow of the published weights was computed."""
+# Section 4.4 of the paper averages; so does VMZ's tool unless told (its script has 0.6:
+# c2/scripts/fuse_prediction.sh).
+FUSION_WEIGHT = 0.5
+"""The share of the first stream, by custom RGB, where two are fused."""
 
 
 def stream_of(numbers: Preprocessing) -> str:
