@@ -193,10 +193,11 @@ def test_clips(
 
 
 def _options() -> tf.data.Options:
-    """No autotuning: all parallelism is given here, and at the end of a MirroredStrategy epoch
+    """Options that turn autotuning off.
 
-    TensorFlow 2.21 waits for the tuner's thread to wake up, which it does every 10 ms * 2**n: in
-    trainings of 20 s an epoch the wait was 20 to 60 s.
+    It has nothing to tune: each step above says how many threads it has. And it costs time. Under
+    MirroredStrategy, TensorFlow 2.21 ends an epoch only when the tuner's thread wakes up, which
+    sleeps 10 ms, then twice as long each time: epochs of 20 s waited for it for 20 to 60 s.
     """
     options = tf.data.Options()
     options.autotune.enabled = False
