@@ -1,5 +1,6 @@
 """Rates by stage, the classifier first, and starts from another run: measured on weights."""
 
+import dataclasses
 import pathlib
 import re
 
@@ -12,7 +13,13 @@ from r21d_keras.training.config import ConfigError
 from r21d_keras.training.evaluation.evaluate import evaluate
 from r21d_keras.training.export import export
 from r21d_keras.training.model_dir import build_model, load_run
-from r21d_keras.training.optimization.stages import STAGES, rate_factors, stage_factors
+from r21d_keras.training.optimization.stages import (
+    STAGES,
+    rate_factors,
+    stage_factors,
+    stage_of,
+    trained_layers,
+)
 from r21d_keras.training.predictor import load_predictor
 from r21d_keras.training.recipes import resolve
 from r21d_keras.training.start import find_start, load_start
@@ -21,10 +28,6 @@ from tests import cached_rows
 from tests.loops import BATCH, Recorder, batches, largest_difference, make_loop
 
 CONSTANT = {"schedule": "constant", "warmup_epochs": 0.0, "strategy": "one", "policy": "float64"}
-
-
-def stage_of(model, layer):
-    return STAGES[-1] if layer is model.layers[-1] else layer.name.split(".")[0]
 
 
 def stage_weights(model):
@@ -108,6 +111,10 @@ def test_frozen_stages_have_no_factor():
     variables = loop.model.trainable_variables
     factors = rate_factors(loop.model, variables, loop.config)
     assert set(factors) == {0.5, 1.0} and len(factors) == len(variables)
+    for options, stages in (({}, {"layer4", "fc"}), ({"head_epochs": loop.config.epochs}, {"fc"})):
+        config = dataclasses.replace(loop.config, **options)
+        layers = trained_layers(loop.model, config)
+        assert {stage_of(loop.model, layer) for layer in layers} == stages
 
 
 # Features that drop out are drawn in a place of its own.
@@ -188,16 +195,18 @@ def test_statistics_of_other_than_the_published_clips_are_said(make_config, log,
 SHORT, LONG = 4, 8  # frames; the paper's Table 3 has 8 and 32
 
 
-def test_a_run_goes_on_with_longer_clips(make_config, tiny_run):
+def test_a_run_goes_on_with_longer_clips(make_config, tiny_run, log):
     """The paper's Table 3, in small: all weights come along, the classifier too."""
     run = tiny_run(classes=("bright", "dark"))
-    config = make_config(init_from=str(run), clip_frames=LONG, freeze_until="layer4", epochs=1)
+    options = {"freeze_until": "layer4", "layer_decay": 0.5, "head_factor": 2.0, "epochs": 1}
+    config = make_config(init_from=str(run), clip_frames=LONG, **options)
     assert (load_run(run)[0].clip_frames, config.clip_frames) == (SHORT, LONG)
     model = build_model(config, 2)
     load_start(model, config, find_start(config), ("bright", "dark"))
     before = load_run(run)[2]
     assert largest_difference(model.get_weights(), before.get_weights()) == 0
     train(config)
+    assert "Learning rates over the schedule's: fc 2." in log.text  # none of frozen stages
     after = load_run(config.model_dir)[2]
     assert after.input_shape == (None, LONG, 32, 32, 3)
     assert largest_difference(after.get_weights()[:-2], before.get_weights()[:-2]) == 0

@@ -28,7 +28,7 @@ from .loop import Loop
 from .model_dir import ModelDir, build_model, save_weights, write_text
 from .optimization.optimizer import make_optimizer
 from .optimization.schedule import make_schedule
-from .optimization.stages import stage_factors
+from .optimization.stages import stage_factors, stage_of, trained_layers
 from .start import Start, find_start, freeze, load_start
 from .state.checkpoints import RunState
 from .state.resume import check_data, check_resumable, describe_data
@@ -119,21 +119,26 @@ def _make_loop(config: TrainConfig, strategy, videos: VideoSet, start: Start | N
         steps = -(-clips_in_epoch(videos, config) // config.global_batch_size)
         schedule = make_schedule(config, steps)
         loop = Loop(model, make_optimizer(config, schedule), schedule, strategy, config)
-    trained = sum(int(weight.shape.num_elements()) for weight in model.trainable_weights)
+    _log_network(model, config, videos)
+    return loop
+
+
+def _log_network(model: keras.Model, config: TrainConfig, videos: VideoSet) -> None:
+    layers = trained_layers(model, config)
+    trained = [weight for layer in layers for weight in layer.trainable_weights]
     logging.info(
         "%s: %s parameters, %s of them trained; %d classes; %d videos, %d clips an epoch.",
         config.variant,
         f"{model.count_params():,}",
-        f"{trained:,}",
+        f"{sum(int(weight.shape.num_elements()) for weight in trained):,}",
         len(videos.classes),
         len(videos),
         clips_in_epoch(videos, config),
     )
-    factors = stage_factors(config)
-    if {*factors.values()} != {1.0}:
-        text = ", ".join(f"{stage} {factor:.3g}" for stage, factor in factors.items())
+    stages, factors = {stage_of(model, layer) for layer in layers}, stage_factors(config)
+    if any(factors[stage] != 1.0 for stage in stages):
+        text = ", ".join(f"{stage} {factors[stage]:.3g}" for stage in factors if stage in stages)
         logging.info("Learning rates over the schedule's: %s.", text)
-    return loop
 
 
 @contextlib.contextmanager

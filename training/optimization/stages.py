@@ -23,16 +23,28 @@ def stage_factors(config: TrainConfig) -> dict[str, float]:
     return {**factors, HEAD: config.head_factor}
 
 
-def rate_factors(model: keras.Model, variables: Sequence, config: TrainConfig) -> list[float]:
-    """The learning rate of each of the model's `variables` over the schedule's.
+def trained_layers(model: keras.Model, config: TrainConfig) -> list[keras.layers.Layer]:
+    """The layers that a run changes weights of, from the first to the classifier.
 
-    The last layer is the classifier, whatever its name.
+    Frozen ones are not among them; where the classifier learns alone in all epochs, it is the one.
     """
+    alone = config.head_epochs == config.epochs
+    layers = model.layers[-1:] if alone else model.layers
+    return [layer for layer in layers if layer.trainable_weights]
+
+
+def stage_of(model: keras.Model, layer: keras.layers.Layer) -> str:
+    """Which of STAGES a layer of `model` is in; the last is the classifier, whatever its name."""
+    return HEAD if layer is model.layers[-1] else layer.name.split(".")[0]
+
+
+def rate_factors(model: keras.Model, variables: Sequence, config: TrainConfig) -> list[float]:
+    """The learning rate of each of the model's `variables` over the schedule's."""
     if config.head_factor == 1.0 and config.layer_decay == 1.0:
         return [1.0] * len(variables)
     factors, found = stage_factors(config), {}
     for layer in model.layers:
         if layer.weights:
-            stage = HEAD if layer is model.layers[-1] else layer.name.split(".")[0]
-            found |= {id(weight): factors[stage] for weight in layer.trainable_weights}
+            factor = factors[stage_of(model, layer)]
+            found |= {id(weight): factor for weight in layer.trainable_weights}
     return [found[id(variable)] for variable in variables]
