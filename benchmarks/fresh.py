@@ -24,10 +24,10 @@ def train_and_evaluate(recipe: str, overrides: dict) -> dict:
         validation included), epochs, clips an epoch, and epoch_s, the seconds of each epoch
         without its validation.
     """
-    from r21d_keras.training.callbacks.history import read_history
     from r21d_keras.training.data.datasets import load_dataset
     from r21d_keras.training.data.pipeline import clips_in_epoch
     from r21d_keras.training.evaluation.evaluate import evaluate
+    from r21d_keras.training.history import read_history
     from r21d_keras.training.recipes import resolve
     from r21d_keras.training.train import train
 

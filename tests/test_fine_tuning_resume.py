@@ -9,8 +9,8 @@ import sys
 import numpy as np
 import pytest
 
-from r21d_keras.training.callbacks.history import read_history
 from r21d_keras.training.config import ConfigError, to_json
+from r21d_keras.training.history import read_history
 from r21d_keras.training.model_dir import load_run
 from r21d_keras.training.train import train
 

@@ -15,9 +15,9 @@ from .data.catalog import DATASETS
 from .data.datasets import load_dataset
 from .data.listings import SUBSETS
 from .evaluation.evaluate import evaluate, protocol_shown, videos_shown
-from .model_dir import ModelDir, write_text
 from .origins import begun_from
 from .recipes import given_values, resolve
+from .run_folder import ModelDir, write_text
 from .start import find_start
 from .state.resume import check_resumable
 from .state.run_lock import sole_writer

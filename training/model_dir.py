@@ -1,8 +1,7 @@
-"""What lies in the folder of a run, --model_dir, and the models that are built from it."""
+"""The models that are built from the folder of a run, and how they are kept in it."""
 
 import os
 import pathlib
-from dataclasses import dataclass
 
 import keras
 
@@ -10,109 +9,8 @@ from r21d_keras import VideoResNet, get_variant
 from r21d_keras.zoo.durable import partial_name
 from r21d_keras.zoo.weights_h5 import load_h5
 
-from .config import WEIGHTS, ConfigError, TrainConfig, from_json, to_json
-from .origins import CHECKPOINTS
-
-
-@dataclass(frozen=True)
-class ModelDir:
-    """The files of a run, by name. Nothing is created before `create` or a writer is called."""
-
-    root: pathlib.Path
-
-    @property
-    def config(self) -> pathlib.Path:
-        """The resolved configuration, JSON."""
-        return self.root / "config.json"
-
-    @property
-    def classes(self) -> pathlib.Path:
-        """Class names, one a line, in the order of the network's outputs."""
-        return self.root / "classes.txt"
-
-    @property
-    def data(self) -> pathlib.Path:
-        """On which videos the run was trained and validated: numbers and hashes, JSON."""
-        return self.root / "data.json"
-
-    @property
-    def checkpoints(self) -> pathlib.Path:
-        """Folder of tf.train checkpoints, for resuming."""
-        return self.root / CHECKPOINTS
-
-    @property
-    def events(self) -> pathlib.Path:
-        """Folder of TensorBoard event files."""
-        return self.root / "events"
-
-    @property
-    def history(self) -> pathlib.Path:
-        """One row an epoch: losses, accuracies, learning rate; CSV."""
-        return self.root / "history.csv"
-
-    @property
-    def curves(self) -> pathlib.Path:
-        """The history as a picture."""
-        return self.root / "curves.png"
-
-    @property
-    def evaluation(self) -> pathlib.Path:
-        """Results of the evaluation, JSON."""
-        return self.root / "evaluation.json"
-
-    @property
-    def predictions(self) -> pathlib.Path:
-        """One row a test video: its label, the best class, the probability of each; CSV."""
-        return self.root / "predictions.csv"
-
-    @property
-    def per_class(self) -> pathlib.Path:
-        """One row a class: its videos, and how they were answered; CSV."""
-        return self.root / "per_class.csv"
-
-    @property
-    def reliability(self) -> pathlib.Path:
-        """How often answers are right, by the confidence they are given with, as a picture."""
-        return self.root / "reliability.png"
-
-    @property
-    def confusion(self) -> pathlib.Path:
-        """The confusion matrix as a picture."""
-        return self.root / "confusion.png"
-
-    def weights(self, which: str) -> pathlib.Path:
-        """Weights in Keras' .weights.h5 format; `which` is "best" or "final".
-
-        Raises:
-            ValueError: for another `which`.
-        """
-        if which not in WEIGHTS:
-            raise ValueError(f"which={which!r}: expected one of {', '.join(WEIGHTS)}.")
-        return self.root / f"{which}.weights.h5"
-
-    def write_run(self, config: TrainConfig, classes: tuple[str, ...]) -> None:
-        """Creates the folder and writes config.json and classes.txt."""
-        self.root.mkdir(parents=True, exist_ok=True)
-        write_text(self.classes, "".join(f"{name}\n" for name in classes))
-        write_text(self.config, to_json(config))
-
-    def read_run(self) -> tuple[TrainConfig, tuple[str, ...]]:
-        """The configuration and the class names of the run.
-
-        Raises:
-            ConfigError: if the folder holds no run, or its configuration is of another version.
-        """
-        for path in (self.config, self.classes):
-            if not path.is_file():
-                raise ConfigError(
-                    f"{self.root} holds no training run: {path.name} is missing. "
-                    "Expected the --model_dir of `r21d train`."
-                )
-        try:
-            config = from_json(self.config.read_text("utf-8"))
-        except ValueError as error:
-            raise ConfigError(f"{self.config}: {error}") from None
-        return config, tuple(self.classes.read_text("utf-8").splitlines())
+from .config import WEIGHTS, ConfigError, TrainConfig
+from .run_folder import ModelDir
 
 
 def build_model(config: TrainConfig, num_classes: int | None) -> keras.Model:
@@ -163,13 +61,6 @@ def save_weights(model: keras.Model, path: pathlib.Path) -> None:
     """Saves to a `path` that ends in .weights.h5; the old file stays until the new one is whole."""
     partial = partial_name(path)
     model.save_weights(str(partial))
-    os.replace(partial, path)
-
-
-def write_text(path: pathlib.Path, text: str) -> None:
-    """Writes UTF-8; the old file stays until the new one is whole."""
-    partial = partial_name(path)
-    partial.write_text(text, "utf-8")
     os.replace(partial, path)
 
 

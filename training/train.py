@@ -15,7 +15,7 @@ import keras
 import tensorflow as tf
 from absl import logging
 
-from .callbacks.history import HistoryFile, read_history
+from .callbacks.history import HistoryFile
 from .callbacks.keep import KeepState
 from .callbacks.pictures import Curves
 from .callbacks.progress import Progress
@@ -24,11 +24,13 @@ from .data.datasets import load_dataset
 from .data.pipeline import BadVideos, clips_in_epoch, targets, test_clips, train_batches
 from .data.video_set import VideoSet
 from .distribution.strategy import make_strategy
+from .history import read_history
 from .loop import Loop
-from .model_dir import ModelDir, build_model, save_weights, write_text
+from .model_dir import build_model, save_weights
 from .optimization.optimizer import make_optimizer
 from .optimization.schedule import make_schedule
 from .optimization.stages import stage_factors, stage_of, trained_layers
+from .run_folder import ModelDir, write_text
 from .start import Start, find_start, freeze, load_start
 from .state.checkpoints import RunState
 from .state.resume import check_data, check_resumable, describe_data

@@ -1,22 +1,13 @@
-"""history.csv: a row an epoch."""
+"""Writes history.csv."""
 
 import csv
 import io
 import pathlib
 
 from ..config import ConfigError
-from ..model_dir import write_text
+from ..history import ADVICE, COLUMNS, read_history
+from ..run_folder import write_text
 from .timed import Timed
-
-COLUMNS = (
-    "epoch",
-    "loss",
-    "accuracy",
-    "learning_rate",
-    "val_loss",
-    "val_accuracy",
-    "seconds",
-)
 
 
 class HistoryFile(Timed):
@@ -41,21 +32,4 @@ class HistoryFile(Timed):
         write_text(self.path, text.getvalue())
 
 
-def read_history(path: pathlib.Path) -> list[dict[str, str]]:
-    """The rows of a history.csv, one an epoch, by column.
-
-    Raises:
-        ConfigError: if there is no such file, or it is no history.
-    """
-    try:
-        with path.open(newline="", encoding="utf-8") as file:
-            rows = list(csv.DictReader(file))
-    except FileNotFoundError:
-        raise ConfigError(f"{path} is missing, the history of a run. {_ADVICE}") from None
-    if not all((row.get("epoch") or "").isdecimal() for row in rows):
-        raise ConfigError(f"{path} is no history of a run: expected {','.join(COLUMNS)}. {_ADVICE}")
-    return rows
-
-
-_ADVICE = "Put it back as it was; or give another --model_dir to train anew."
-_INCOMPLETE = "{} has not one row for each of the {} epochs that the run has done. " + _ADVICE
+_INCOMPLETE = "{} has not one row for each of the {} epochs that the run has done. " + ADVICE

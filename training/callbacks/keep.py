@@ -3,7 +3,8 @@
 import keras
 
 from ..loop import Loop
-from ..model_dir import ModelDir, save_weights
+from ..model_dir import save_weights
+from ..run_folder import ModelDir
 from ..state.checkpoints import RunState
 
 

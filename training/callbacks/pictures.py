@@ -4,7 +4,7 @@ import time
 
 import keras
 
-from ..model_dir import ModelDir
+from ..run_folder import ModelDir
 
 PICTURE_S = 30.0  # seconds between two drawings of the curves
 

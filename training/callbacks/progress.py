@@ -4,7 +4,7 @@ import sys
 
 import keras
 
-from .history import COLUMNS
+from ..history import COLUMNS
 from .timed import Timed
 
 
