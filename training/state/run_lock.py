@@ -3,6 +3,7 @@
 import contextlib
 import os
 import pathlib
+import time
 from collections.abc import Iterator
 
 from ..config import ConfigError
@@ -10,17 +11,18 @@ from ..config import ConfigError
 try:
     import fcntl
 
-    def _lock(file) -> None:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    def _lock(file, shared: bool = False) -> None:
+        fcntl.flock(file, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
 
 except ImportError:  # Windows
     import msvcrt
 
-    def _lock(file) -> None:
-        msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+    def _lock(file, shared: bool = False) -> None:
+        msvcrt.locking(file.fileno(), msvcrt.LK_NBRLCK if shared else msvcrt.LK_NBLCK, 1)
 
 
 LOCK = ".lock"  # stays in the folder: who removed it could remove that of another process
+LOOK_S = 0.5  # seconds: is_held has a lock for far less, and is no other training process
 
 
 @contextlib.contextmanager
@@ -44,18 +46,47 @@ def sole_writer(root: pathlib.Path) -> Iterator[None]:
             "another --model_dir."
         ) from None
     with file:
-        try:
-            _lock(file)
-        except OSError:
+        if not _lock_soon(file):
             raise ConfigError(
                 f"Another process is training in {root}. Wait until it has ended, or give another "
                 "--model_dir."
-            ) from None
-        for leftover in root.glob(".partial.*.weights.h5"):  # of a process that was killed
-            leftover.unlink()
+            )
+        for name in ("*.weights.h5", "history.csv", "progress.json"):
+            for leftover in root.glob(f".partial.*.{name}"):  # of a process that was killed
+                leftover.unlink()
         try:
             yield
         finally:
             if made and os.listdir(root) == [LOCK]:  # nothing came of it
                 os.unlink(root / LOCK)
                 os.rmdir(root)
+
+
+def is_held(root: pathlib.Path) -> bool | None:
+    """Whether a process trains in `root`; None where the file system does not tell.
+
+    Nothing is written, and who looks needs no right to.
+    """
+    try:
+        with open(root / LOCK, encoding="utf-8") as file:
+            _lock(file, shared=True)  # any number may look at once; closing gives it back
+    except FileNotFoundError:
+        return False
+    except (BlockingIOError, PermissionError):  # the latter from msvcrt, or without a right to read
+        return True if os.access(root / LOCK, os.R_OK) else None
+    except OSError:
+        return None
+    return False
+
+
+def _lock_soon(file) -> bool:
+    """Whether the lock is had within LOOK_S."""
+    end_s = time.monotonic() + LOOK_S
+    while True:
+        try:
+            _lock(file)
+            return True
+        except OSError:
+            if time.monotonic() > end_s:
+                return False
+        time.sleep(LOOK_S / 10)
