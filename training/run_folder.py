@@ -42,6 +42,11 @@ class ModelDir:
         return self.root / "events"
 
     @property
+    def progress(self) -> pathlib.Path:
+        """Where the run stands, and that it lives, JSON; see heartbeat.py."""
+        return self.root / "progress.json"
+
+    @property
     def history(self) -> pathlib.Path:
         """One row an epoch: losses, accuracies, learning rate; CSV."""
         return self.root / "history.csv"
