@@ -21,8 +21,9 @@ from .callbacks.pictures import Curves
 from .callbacks.progress import Progress
 from .config import ConfigError, TrainConfig, validate
 from .data.datasets import load_dataset
-from .data.pipeline import BadVideos, clips_in_epoch, targets, test_clips, train_batches
+from .data.pipeline import BadVideos, clips_in_epoch, train_batches, validation_batches
 from .data.video_set import VideoSet
+from .distribution.slices import Part
 from .distribution.strategy import make_strategy
 from .history import read_history
 from .loop import Loop
@@ -157,10 +158,7 @@ def _validation(
     loop: Loop, videos: VideoSet, config: TrainConfig, bad_videos: BadVideos
 ) -> Callable[[], dict[str, float]]:
     """Loss and accuracy of the middle clip of each video, once each."""
-    target = targets(videos)
-    clips = test_clips(videos, config, 1, bad_videos)  # (1, T, S, S, 3), index
-    batches = clips.map(lambda clip, index: (clip[0], target(index)))
-    batches = batches.batch(config.global_batch_size).prefetch(1)
+    batches = validation_batches(videos, config, bad_videos, Part())
     return lambda: loop.evaluate(batches)
 
 

@@ -10,6 +10,7 @@ import tensorflow as tf
 from r21d_keras.zoo.preprocessing import Preprocessing
 
 from ..config import TrainConfig
+from ..distribution.slices import Part
 from .draws import generator
 from .frames import ClipSpec
 from .video import VideoError
@@ -114,6 +115,7 @@ def train_batches(
     epoch: int,
     bad_videos: BadVideos | None = None,
     first_step: int = 0,
+    part: Part | None = None,
 ) -> tf.data.Dataset:
     """One epoch to train on: float32 clips (b, T, S, S, C), normalised, and `targets` (b, ...).
 
@@ -121,11 +123,10 @@ def train_batches(
     The same for any number of readers and any batch size. The first `first_step` batches are left
     out without being read. A file that fails is replaced by the next video that does not, and added
     to `bad_videos`; with on_bad_video="stop" it ends the data with a TensorFlow error and is
-    `bad_videos.fatal`.
+    `bad_videos.fatal`. With `part` batches are as of `_in_batches`.
     """
-    spec, target = clip_spec(videos, config), targets(videos)
-    order = epoch_order(videos, config, epoch)
-    bad_videos = BadVideos() if bad_videos is None else bad_videos
+    target, order = targets(videos), epoch_order(videos, config, epoch)
+    spec, bad_videos = clip_spec(videos, config), BadVideos() if bad_videos is None else bad_videos
 
     def load(example: np.ndarray) -> tuple[np.ndarray, np.int32]:
         for offset in range(len(videos)):
@@ -139,20 +140,29 @@ def train_batches(
 
     def read(example):
         clip, index = tf.numpy_function(load, [example], [pixel_type(config), tf.int32])
-        return tf.ensure_shape(clip, config.clip_shape), target(tf.ensure_shape(index, ()))
+        clip = tf.ensure_shape(clip, config.clip_shape)
+        return clip, target(tf.ensure_shape(index, ())), tf.constant(1.0)
 
-    return (
-        tf.data.Dataset.range(first_step * config.global_batch_size, len(order))
-        .map(read, num_parallel_calls=num_readers(config), deterministic=True)
-        .batch(config.global_batch_size)
-        .map(
-            lambda clips, labels: (normalise(clips, config.preprocessing), labels),
-            num_parallel_calls=num_readers(config),
-            deterministic=True,
-        )
-        .prefetch(2)
-        .with_options(_options())
-    )
+    batches = _in_batches(read, len(order), config, part or Part(), first_step)
+    return batches if part else batches.map(lambda clips, labels, counts, size: (clips, labels))
+
+
+def validation_batches(
+    videos: VideoSet, config: TrainConfig, bad_videos: BadVideos, part: Part
+) -> tf.data.Dataset:
+    """The middle clip of each video, in order, as of `_in_batches`.
+
+    A file that fails is added to `bad_videos` and counts nothing. It is not left out, as processes
+    of which only some can read it would then have different batches. With on_bad_video="stop" it
+    ends the data as in `train_batches`.
+    """
+    target, read = targets(videos), _reader_of_tests(videos, config, 1, bad_videos)
+
+    def example(number):
+        clips, index = read(number)
+        return clips[0], target(tf.maximum(index, 0)), tf.cast(index >= 0, tf.float32)
+
+    return _in_batches(example, len(videos), config, part)
 
 
 def test_clips(
@@ -163,9 +173,23 @@ def test_clips(
     Evenly spaced clips, centre crops, normalised. Files that fail are left out and added to
     `bad_videos`, or end the data as in `train_batches`.
     """
-    spec = clip_spec(videos, config)
     bad_videos = BadVideos() if bad_videos is None else bad_videos
-    shape = (num_clips, *config.clip_shape)
+    read, parallel = _reader_of_tests(videos, config, num_clips, bad_videos), _parallel(config)
+    return (
+        tf.data.Dataset.range(len(videos))
+        .map(read, **parallel)
+        .filter(lambda clips, index: index >= 0)
+        .map(lambda clips, index: (normalise(clips, config.preprocessing), index), **parallel)
+        .prefetch(1)
+        .with_options(_options())
+    )
+
+
+def _reader_of_tests(
+    videos: VideoSet, config: TrainConfig, num_clips: int, bad_videos: BadVideos
+) -> Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]:
+    """From a video's index to its clips, and the index again, or -1 if it cannot be read."""
+    spec, shape = clip_spec(videos, config), (num_clips, *config.clip_shape)
 
     def load(index: np.ndarray) -> tuple[np.ndarray, np.int32]:
         try:
@@ -178,18 +202,44 @@ def test_clips(
         clips, index = tf.numpy_function(load, [index], [pixel_type(config), tf.int32])
         return tf.ensure_shape(clips, shape), tf.ensure_shape(index, ())
 
-    return (
-        tf.data.Dataset.range(len(videos))
-        .map(read, num_parallel_calls=num_readers(config), deterministic=True)
-        .filter(lambda clips, index: index >= 0)
-        .map(
-            lambda clips, index: (normalise(clips, config.preprocessing), index),
-            num_parallel_calls=num_readers(config),
-            deterministic=True,
+    return read
+
+
+def _in_batches(
+    read: Callable, count: int, config: TrainConfig, part: Part, first_step: int = 0
+) -> tf.data.Dataset:
+    """Global batches of the examples 0 to `count`: clips, labels, counts, size, for `distribute`.
+
+    `read` gives an example's clip, label and count. It is asked for those alone that the replicas
+    of `part` need; clips are then normalised. size is that of the global batch, int64.
+    """
+    batch, parallel = config.global_batch_size, _parallel(config)
+
+    def steps(first: int, end: int, size: int) -> tf.data.Dataset:
+        low, high = part.bounds(size)
+        each = max(high - low, 1)
+
+        def finished(clips, labels, counts):
+            clips = normalise(clips, config.preprocessing)
+            return clips, labels, counts, tf.constant(size, tf.int64)
+
+        return (
+            tf.data.Dataset.range(first * each, max(first, end) * each)
+            .map(lambda i: read(i // each * batch + low + i % each), **parallel)
+            .batch(each)
+            .map(finished, **parallel)
         )
-        .prefetch(1)
-        .with_options(_options())
-    )
+
+    whole, rest = divmod(count, batch)
+    batches = steps(first_step, whole, batch)
+    if rest:
+        batches = batches.concatenate(steps(max(first_step, whole), whole + 1, rest))
+    return batches.prefetch(2).with_options(_options())
+
+
+def _parallel(config: TrainConfig) -> dict:
+    """How clips are read side by side, and still come in order."""
+    return {"num_parallel_calls": num_readers(config), "deterministic": True}
 
 
 def _options() -> tf.data.Options:

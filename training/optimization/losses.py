@@ -19,15 +19,18 @@ def cross_entropy(labels: tf.Tensor, logits: tf.Tensor, smoothing: float) -> tf.
     return -(1.0 - smoothing) * right - smoothing * tf.reduce_mean(log_probabilities, axis=-1)
 
 
-def sums(labels: tf.Tensor, logits: tf.Tensor, losses: tf.Tensor) -> tf.Tensor:
-    """(3,) sums over examples: losses, right answers, ones. Of several labels any is right."""
+def sums(labels: tf.Tensor, logits: tf.Tensor, losses: tf.Tensor, counts=None) -> tf.Tensor:
+    """(3,) sums over examples: losses, right answers, ones. Of several labels any is right.
+
+    `counts` (b,) are 1, or 0 for an example that is not to count; None: all count.
+    """
     best = tf.argmax(logits, -1, output_type=tf.int32)
     if labels.dtype.is_floating:
         hits = tf.gather(labels, best, batch_dims=1) > 0.0
     else:
         hits = tf.equal(best, labels)
-    ones = tf.ones_like(losses)
-    return tf.stack([tf.reduce_sum(x) for x in (losses, tf.cast(hits, tf.float32), ones)])
+    counts = tf.ones_like(losses) if counts is None else counts
+    return tf.stack([tf.reduce_sum(counts * x) for x in (losses, tf.cast(hits, tf.float32), 1.0)])
 
 
 def means(totals) -> dict[str, float]:

@@ -61,7 +61,8 @@ class Step:
     def test(self, part: Slice) -> tf.Tensor:
         """(3,) sums of loss, right answers and examples; nothing changes."""
         logits = tf.cast(self.model(part.clips, training=False), tf.float32)
-        return part.share * sums(part.labels, logits, cross_entropy(part.labels, logits, 0.0))
+        losses = cross_entropy(part.labels, logits, 0.0)
+        return part.share * sums(part.labels, logits, losses, part.counts)
 
     def _training_logits(self, part: Slice, training: bool):
         if self._features is None:
