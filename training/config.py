@@ -109,6 +109,12 @@ class TrainConfig:
 
     epochs: int = option(45, "epochs to train", low=1, resume="grow")
     global_batch_size: int = option(32, "clips a step, over all replicas", low=1)
+    gradient_accumulation_steps: int = option(
+        1,
+        "microbatches in which a replica takes its clips of a step, one after the other; batch "
+        "normalisation's statistics are of a microbatch",
+        low=1,
+    )
     base_learning_rate: float = option(0.01, "learning rate at base_batch_size clips", above=0.0)
     base_batch_size: int = option(
         32, "learning rate = base_learning_rate * global_batch_size / base_batch_size", low=1
@@ -122,6 +128,9 @@ class TrainConfig:
     momentum: float = option(0.9, "momentum of SGD", low=0.0, high=0.9999)
     nesterov: bool = option(True, "Nesterov's form of momentum")
     weight_decay: float = option(1e-4, "L2 of kernels; never of BN and biases", low=0.0)
+    global_clipnorm: float = option(
+        0.0, "largest norm of all gradients together, those of the L2 included; 0: any", low=0.0
+    )
     label_smoothing: float = option(0.0, "share spread over all classes", low=0.0, high=0.99)
     sync_bn: bool = option(True, "batch normalisation over all replicas together")
     precision: str = option(

@@ -173,8 +173,7 @@ class Loop:
         self.num_traces += 1
         totals = tf.zeros(3)
         for _ in tf.range(count):
-            found = self.strategy.run(self._step.train, (next(iterator), head_alone))
-            totals += self.strategy.reduce(tf.distribute.ReduceOp.SUM, found, axis=None)
+            totals += self._step.train(next(iterator), head_alone)
             self.steps_done.assign_add(1)
             if self.averages is not None:
                 self.averages.update()
@@ -182,8 +181,7 @@ class Loop:
 
     def _test_batch(self, batch):
         self.num_traces += 1
-        found = self.strategy.run(self._step.test, (batch,))
-        return self.strategy.reduce(tf.distribute.ReduceOp.SUM, found, axis=None)
+        return self._step.test(batch)
 
 
 def num_batches(dataset: tf.data.Dataset) -> int:

@@ -1,4 +1,4 @@
-"""What one replica does with its slice of a global batch: a step of training, or of evaluation."""
+"""What replicas do with their slices of a global batch: a step of training, or of evaluation."""
 
 import keras
 import tensorflow as tf
@@ -7,6 +7,8 @@ from r21d_keras._keras import apply_gradients, scaled_loss
 
 from ..config import TrainConfig
 from ..distribution.slices import Slice
+from .accumulation import GradientSums, microbatch, num_microbatches
+from .clipping import clip_by_global_norm
 from .losses import cross_entropy, sums
 from .optimizer import overflow_everywhere
 from .penalty import l2_penalty
@@ -14,7 +16,7 @@ from .stages import rate_factors
 
 
 class Step:
-    """A replica's part of a step; its methods are for strategy.run.
+    """Steps of all replicas together; make it within strategy.scope().
 
     `model` gives logits. `steps_done` is the count of optimizer steps, on which dropout depends.
     """
@@ -29,47 +31,98 @@ class Step:
     ):
         self.model, self.optimizer, self.strategy = model, optimizer, strategy
         self.config, self.steps_done = config, steps_done
-        self._features = None
+        self._network = model
         if config.dropout:  # what comes before the Dropout layer, see _training_logits
-            self._features = keras.Model(model.inputs, model.get_layer("dropout").input)
+            self._network = keras.Model(model.inputs, model.get_layer("dropout").input)
+        self._sums = None
+        if config.gradient_accumulation_steps > 1:
+            self._sums = GradientSums(model.trainable_variables)
 
-    def train(self, part: Slice, head_alone: bool) -> tf.Tensor:
-        """Takes an optimizer step; (3,) sums of loss, right answers and examples.
+    def train(self, batch: Slice, head_alone: bool) -> tf.Tensor:
+        """Takes an optimizer step; (3,) sums of loss, right answers and examples, over replicas.
 
-        With `head_alone` the last layer's weights are the only ones that change.
+        `batch` is of a distributed data set. With `head_alone` the last layer's weights are the
+        only ones that change.
         """
-        variables = (self.model.layers[-1] if head_alone else self.model).trainable_variables
+        if self._sums is None:
+            return self._run(self._train, (batch, head_alone))
+        sizes = self.strategy.experimental_local_results(batch.size)  # one number, once a replica
+        replicas, wanted = self.strategy.num_replicas_in_sync, self.config
+        count = num_microbatches(sizes[0], replicas, wanted.gradient_accumulation_steps)
+        totals = tf.zeros(3)
+        # Around strategy.run, not in it: replicas meet in a microbatch to share statistics, which
+        # TensorFlow cannot do within a loop of theirs.
+        for index in tf.range(count):
+            totals += self._run(self._accumulate, (batch, index, count, head_alone))
+        self.strategy.run(self._apply_sums, (head_alone,))
+        return totals
+
+    def test(self, batch: Slice) -> tf.Tensor:
+        """(3,) sums of loss, right answers and examples, over replicas; nothing changes."""
+        return self._run(self._test, (batch,))
+
+    def _run(self, function, arguments):
+        found = self.strategy.run(function, arguments)
+        return self.strategy.reduce(tf.distribute.ReduceOp.SUM, found, axis=None)
+
+    def _train(self, part: Slice, head_alone):
+        gradients, found = self._gradients(part, 1, head_alone)
+        self._apply(gradients, head_alone)
+        return found
+
+    def _accumulate(self, part: Slice, index, count, head_alone):
+        gradients, found = self._gradients(microbatch(part, index, count), count, head_alone)
+        self._sums.add(gradients, self._variables(head_alone))
+        return found
+
+    def _apply_sums(self, head_alone):
+        self._apply(self._sums.take(self._variables(head_alone)), head_alone)
+
+    def _variables(self, head_alone):
+        return (self.model.layers[-1] if head_alone else self.model).trainable_variables
+
+    def _gradients(self, part: Slice, count, head_alone):
+        """Those of the replica's share of the loss, of which `part` is one of `count`; and sums.
+
+        Gradients are those of the scaled loss, where it is scaled.
+        """
+        variables = self._variables(head_alone)
         with tf.GradientTape() as tape:
             # Alone, the head learns on the body as it is in evaluation, which nothing changes.
             logits = self._training_logits(part, training=not head_alone)  # (b, N)
             losses = cross_entropy(part.labels, logits, self.config.label_smoothing)
-            # Each replica adds its share of the penalty, as gradients are summed over replicas.
-            penalty = l2_penalty(variables, self.config.weight_decay)
             loss = part.share * tf.reduce_sum(losses) / tf.cast(part.size, tf.float32)
-            loss += penalty / self.strategy.num_replicas_in_sync
+            # A share of the penalty, as gradients are summed over microbatches and replicas.
+            penalty = l2_penalty(variables, self.config.weight_decay)
+            loss += penalty / tf.cast(count * self.strategy.num_replicas_in_sync, tf.float32)
             loss = scaled_loss(self.optimizer, loss)
+        gradients = tape.gradient(loss, variables)
+        return gradients, part.share * sums(part.labels, logits, losses)
+
+    def _apply(self, gradients, head_alone):
+        variables = self._variables(head_alone)
+        if self.config.global_clipnorm:
+            limit = scaled_loss(self.optimizer, tf.constant(self.config.global_clipnorm))
+            gradients = clip_by_global_norm(gradients, limit)
         # SGD's step is linear in the gradients, momentum and L2 included: a factor of a gradient is
         # one of the learning rate.
         factors = rate_factors(self.model, variables, self.config)
-        gradients = tape.gradient(loss, variables)
         gradients = [g if f == 1.0 else f * g for f, g in zip(factors, gradients, strict=True)]
         if self.config.precision == "mixed_float16":
             gradients = overflow_everywhere(gradients)
         apply_gradients(self.optimizer, gradients, variables)
-        return part.share * sums(part.labels, logits, losses)
 
-    def test(self, part: Slice) -> tf.Tensor:
-        """(3,) sums of loss, right answers and examples; nothing changes."""
+    def _test(self, part: Slice):
         logits = tf.cast(self.model(part.clips, training=False), tf.float32)
         losses = cross_entropy(part.labels, logits, 0.0)
         return part.share * sums(part.labels, logits, losses, part.counts)
 
     def _training_logits(self, part: Slice, training: bool):
-        if self._features is None:
-            return tf.cast(self.model(part.clips, training=training), tf.float32)
+        if not self.config.dropout:
+            return tf.cast(self._network(part.clips, training=training), tf.float32)
         # Which features drop out is a function of (seed, step, example), not of a layer's state:
-        # the same on any number of replicas, and after resuming.
-        features = self._features(part.clips, training=training)  # (b, C)
+        # the same on any number of replicas, in any microbatches, and after resuming.
+        features = self._network(part.clips, training=training)  # (b, C)
         shape = (part.size, features.shape[-1])
         draw = tf.random.stateless_uniform(shape, (self.config.seed, self.steps_done))
         draw = draw[part.first : part.first + tf.shape(part.labels, out_type=tf.int64)[0]]
