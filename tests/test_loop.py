@@ -5,6 +5,7 @@ import tensorflow as tf
 
 from r21d_keras._keras import backend_variable, scaled_loss
 from r21d_keras.training.loop import DivergedError
+from r21d_keras.training.state.place import Place
 from tests.loops import (
     BATCH,
     CLASSES,
@@ -158,6 +159,7 @@ def test_an_overflow_on_one_replica_skips_the_step_on_all(bad_half):
     for weight, value in zip(loop.model.weights, before, strict=True):
         for replica in loop.strategy.experimental_local_results(backend_variable(weight)):
             np.testing.assert_array_equal(replica.numpy(), value)
+    loop.place = Place()
     loop.run(lambda epoch: data.repeat(20))  # the scale falls until nothing overflows
     for weight in loop.model.weights:
         left, right = loop.strategy.experimental_local_results(backend_variable(weight))
@@ -185,8 +187,9 @@ def test_a_loss_that_is_not_finite_ends_the_run():
     bad = examples(8)
     bad[0][3] = np.nan
     data = batches(24).concatenate(tf.data.Dataset.from_tensor_slices(bad).batch(BATCH))
-    with pytest.raises(DivergedError, match=r"nan in epoch 1, steps 4 to 4 .*learning_rate"):
+    with pytest.raises(DivergedError, match=r"no number in epoch 1, step 4 .*rate") as error:
         loop.run(lambda epoch: data)
+    assert (error.value.epoch, error.value.step) == (0, 3)
 
 
 @pytest.mark.parametrize(
@@ -197,7 +200,7 @@ def test_a_run_that_diverges_in_its_last_call_ends_before_anything_is_kept(scale
     options = {"epochs": 1, "warmup_epochs": 0.0, "base_learning_rate": 1.2e39, "weight_decay": 0.0}
     loop, recorder = make_loop(linear_model, strategy="one", **options), Recorder()
     data = batches(8).map(lambda clips, labels: (scale * clips, labels))
-    with pytest.raises(DivergedError, match=rf"{message}.* in epoch 1 \(learning rate"):
+    with pytest.raises(DivergedError, match=rf"{message}.* in epoch 1.* \(learning rate"):
         loop.run(lambda epoch: data, lambda: loop.evaluate(data), [recorder])
     assert recorder.logs == []
 

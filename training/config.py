@@ -170,6 +170,12 @@ class TrainConfig:
     validate_every: int = option(1, "epochs between validations; 0: never", low=0)
     eval_clips: int = option(10, "clips a video in evaluation", low=1, resume="free")
     model_dir: str = option("", "folder of the run", resume="free")
+    checkpoint_interval: int = option(
+        0, "steps between checkpoints, besides the one of each epoch's end", low=0, resume="free"
+    )
+    max_to_keep: int = option(
+        2, "checkpoints to keep, the newest ones, and the best's", low=1, resume="free"
+    )
 
     @property
     def preprocessing(self) -> Preprocessing:

@@ -20,10 +20,8 @@ from .optimization.losses import means
 from .optimization.optimizer import restart
 from .optimization.schedule import WarmupSchedule
 from .optimization.step import Step
-
-
-class DivergedError(ValueError):
-    """The loss or a weight is no longer a finite number."""
+from .state.divergence import DivergedError
+from .state.place import InterruptedRun, Place
 
 
 class Loop:
@@ -38,6 +36,7 @@ class Loop:
 
     Attributes:
         steps_done: optimizer steps since the start of the run, int64 variable.
+        place: where the run stands; set it, with all that a checkpoint has, to go on from there.
         averages: the model's averaged weights, or None.
         num_traces: how often TensorFlow has traced a training or an evaluation step.
     """
@@ -55,7 +54,8 @@ class Loop:
         optimizer.build(model.trainable_variables)
         self.steps_done = tf.Variable(0, dtype=tf.int64, trainable=False)
         self.averages = Averages(model.weights, config.ema_decay) if config.ema_decay else None
-        self.num_traces = 0
+        self.num_traces, self.place = 0, Place()
+        self._interrupted: Callable[[], bool] = lambda: False
         # Callbacks see a model with an optimizer; it shares all layers with `model`, whose saved
         # weights stay free of the optimizer's state.
         self.driven = keras.Model(model.inputs, model.outputs)
@@ -66,19 +66,21 @@ class Loop:
 
     def run(
         self,
-        train_data: Callable[[int], tf.data.Dataset],
+        train_data: Callable[..., tf.data.Dataset],
         validate: Callable[[], dict[str, float]] | None = None,
         callbacks: Iterable[keras.callbacks.Callback] = (),
-        first_epoch: int = 0,
+        interrupted: Callable[[], bool] = lambda: False,
     ) -> dict[str, float]:
-        """Trains from `first_epoch` to config.epochs.
+        """Trains from `place` to config.epochs.
 
         Args:
-            train_data: gives an epoch's (clips, labels) in global batches; their number is known.
+            train_data: from an epoch, and the step to begin at where that is not the first, to
+                (clips, labels) in global batches; their number is known.
             validate: gives val_ logs; asked after every config.validate_every epochs and the last.
             callbacks: called as Model.fit calls them; with several steps a call, batch callbacks
-                are called for the first and the last step of each.
-            first_epoch: 0, or the number of epochs that are already done.
+                are called for the first and the last step of each. A call ends where
+                config.checkpoint_interval wants the state to be kept.
+            interrupted: asked before each call of TensorFlow whether to end the run there.
 
         Returns:
             The logs of the last epoch.
@@ -86,24 +88,27 @@ class Loop:
         Raises:
             DivergedError: if the loss, a weight or what is validated is not finite; no callback
                 has seen the end of that epoch.
+            InterruptedRun: if it was `interrupted`; all is as `place` says.
         """
+        self._interrupted = interrupted
         listeners = keras.callbacks.CallbackList(
             list(callbacks),
             model=self.driven,
             verbose=0,
             epochs=self.config.epochs,
-            steps=num_batches(train_data(first_epoch)),
+            steps=self.place.steps + self._rest(train_data)[1],
         )
         logs: dict[str, float] = {}
         self.driven.stop_training = False
         listeners.on_train_begin()
-        for epoch in range(first_epoch, self.config.epochs):
+        for epoch in range(self.place.epochs, self.config.epochs):
             listeners.on_epoch_begin(epoch)
-            logs = self._train_epoch(epoch, train_data(epoch), listeners)
+            logs = self._train_epoch(epoch, train_data, listeners)
             every, last = self.config.validate_every, epoch + 1 == self.config.epochs
             if validate and every and (last or (epoch + 1) % every == 0):
                 logs |= {f"val_{name}": value for name, value in validate().items()}
-            self._check_epoch(epoch, logs)
+            self._check_epoch(logs)
+            self.place = Place(epoch + 1)
             listeners.on_epoch_end(epoch, logs)
             if self.driven.stop_training:
                 break
@@ -129,68 +134,92 @@ class Loop:
                 stack.enter_context(self.averages.swapped_in())
             yield self.model
 
-    def _train_epoch(self, epoch, dataset, listeners) -> dict[str, float]:
-        num_steps, head_alone = num_batches(dataset), epoch < self.config.head_epochs
-        if epoch == self.config.head_epochs > 0:
+    def _train_epoch(self, epoch, train_data, listeners) -> dict[str, float]:
+        step, head_alone = self.place.steps, epoch < self.config.head_epochs
+        if epoch == self.config.head_epochs > 0 and not step:
             restart(self.optimizer, self.strategy, self.steps_done)
-        iterator = iter(distribute(dataset, self.strategy))
-        totals, step = tf.zeros(3).numpy(), 0
+        dataset, left = self._rest(train_data)
+        num_steps, iterator = step + left, iter(distribute(dataset, self.strategy))
+        totals = tf.constant(self.place.totals, tf.float64)
         while step < num_steps:
-            count = min(self.config.steps_per_call, num_steps - step)
+            self._check_interrupted()
+            count = self._steps_of_call(num_steps - step)
             listeners.on_train_batch_begin(step)
-            totals += self._train_call(iterator, tf.constant(count), head_alone).numpy()
-            self._check_finite(totals[0], epoch, step, count)
+            totals, bad = self._train_call(iterator, tf.constant(count), head_alone, totals)
+            if (bad := int(bad)) >= 0:
+                what = "The loss became infinite or no number"
+                raise self._diverged(what, step + bad, steps_ago=count - bad)
             step += count
-            listeners.on_train_batch_end(step - 1, means(totals))
-        return means(totals) | {"learning_rate": float(self.schedule(self.steps_done - 1))}
+            self.place = Place(epoch, step, tuple(totals.numpy().tolist()))
+            listeners.on_train_batch_end(step - 1, means(totals.numpy()))
+        return means(totals.numpy()) | {"learning_rate": float(self.schedule(self.steps_done - 1))}
 
-    def _check_finite(self, loss, epoch, step, count):
-        if not math.isfinite(loss):
-            steps = f", steps {step + 1} to {step + count}"
-            raise self._diverged(f"The loss became {loss}", epoch, steps)
+    def _rest(self, train_data) -> tuple[tf.data.Dataset, int]:
+        """What is left of the epoch at `place`, and the number of its batches."""
+        epoch, steps = self.place.epochs, self.place.steps
+        if not steps:
+            return (dataset := train_data(epoch)), num_batches(dataset)
+        return (dataset := train_data(epoch, steps)), num_batches(dataset, at_least=0)
 
-    def _check_epoch(self, epoch, logs):
-        """Checks what the last step left: its own loss is of the weights before it."""
+    def _steps_of_call(self, steps_left: int) -> int:
+        count, interval = (
+            min(self.config.steps_per_call, steps_left),
+            self.config.checkpoint_interval,
+        )
+        return min(count, interval - int(self.steps_done.numpy()) % interval) if interval else count
+
+    def _check_interrupted(self):
+        if self._interrupted():
+            raise InterruptedRun
+
+    def _check_epoch(self, logs):
+        self.check_weights()
+        for name, value in logs.items():
+            if not math.isfinite(value):
+                raise self._diverged(f"{name} became {value}")
+
+    def check_weights(self) -> None:
+        """Checks what the last step left: its own loss is of the weights before it.
+
+        Raises:
+            DivergedError: if a weight is not finite.
+        """
         weights = [backend_variable(weight) for weight in self.model.weights]
         averages = self.averages.variables if self.averages else []
         floats = [w for w in (*weights, *averages) if tf.as_dtype(w.dtype).is_floating]
         finite = [tf.reduce_all(tf.math.is_finite(tf.convert_to_tensor(w))) for w in floats]
         if not tf.reduce_all(finite):
-            raise self._diverged("A weight became infinite or no number", epoch)
-        for name, value in logs.items():
-            if not math.isfinite(value):
-                raise self._diverged(f"{name} became {value}", epoch)
+            raise self._diverged("A weight became infinite or no number", self.place.steps - 1)
 
-    def _diverged(self, what, epoch, steps="") -> DivergedError:
-        return DivergedError(
-            f"{what} in epoch {epoch + 1}{steps} "
-            f"(learning rate {float(self.schedule(self.steps_done - 1)):g}). Try a smaller "
-            "--base_learning_rate or a longer --warmup_epochs; with reduced precision also "
-            "--precision=float32 or mixed_bfloat16."
-        )
+    def _diverged(self, what, step=None, steps_ago=1) -> DivergedError:
+        rate = float(self.schedule(self.steps_done - steps_ago))
+        return DivergedError(what, rate, self.place.epochs, step)
 
-    def _train_steps(self, iterator, count, head_alone):
+    def _train_steps(self, iterator, count, head_alone, totals):
+        """Adds `count` steps to `totals`, float64; says also which was the first to fail, or -1."""
         self.num_traces += 1
-        totals = tf.zeros(3)
-        for _ in tf.range(count):
-            totals += self._step.train(next(iterator), head_alone)
+        first_bad = tf.constant(-1)
+        for i in tf.range(count):
+            found = self._step.train(next(iterator), head_alone)
+            first_bad = tf.where((first_bad < 0) & ~tf.math.is_finite(found[0]), i, first_bad)
+            totals += tf.cast(found, totals.dtype)
             self.steps_done.assign_add(1)
             if self.averages is not None:
                 self.averages.update()
-        return totals
+        return totals, first_bad
 
     def _test_batch(self, batch):
         self.num_traces += 1
         return self._step.test(batch)
 
 
-def num_batches(dataset: tf.data.Dataset) -> int:
+def num_batches(dataset: tf.data.Dataset, at_least: int = 1) -> int:
     """The number of batches of `dataset`.
 
     Raises:
-        ValueError: if TensorFlow does not know it, or there are none.
+        ValueError: if TensorFlow does not know it, or there are less than are to be.
     """
     count = int(dataset.cardinality())
-    if count < 1:
+    if count < at_least:
         raise ValueError(f"Expected a data set with a known number of batches; got {count}.")
     return count

@@ -90,7 +90,7 @@ def _run(loop: Loop, folder: ModelDir, videos, test_videos, callbacks) -> dict:
     validate_now = test_videos and _validation(loop, test_videos, config, bad_videos)
     try:
         logs = loop.run(
-            lambda epoch: train_batches(videos, config, epoch, bad_videos),
+            lambda epoch, step=0: train_batches(videos, config, epoch, bad_videos, step),
             validate_now,
             [
                 HistoryFile(folder.history, first_epoch),
@@ -100,7 +100,6 @@ def _run(loop: Loop, folder: ModelDir, videos, test_videos, callbacks) -> dict:
                 KeepState(loop, state, folder),
                 Curves(folder),
             ],
-            first_epoch,
         )
     except tf.errors.OpError as error:  # how TensorFlow reports what its input pipeline raised
         raise (bad_videos.fatal or error) from None

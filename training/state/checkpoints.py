@@ -8,6 +8,7 @@ from absl import logging
 from ..config import ConfigError
 from ..loop import Loop
 from ..model_dir import ModelDir
+from .place import Place
 
 
 class RunState:
@@ -19,6 +20,7 @@ class RunState:
     """
 
     def __init__(self, loop: Loop, folder: ModelDir):
+        self._loop = loop
         self.epochs_done = tf.Variable(0, dtype=tf.int64, trainable=False)
         self.best_accuracy = tf.Variable(-1.0, dtype=tf.float64, trainable=False)
         parts = {
@@ -55,6 +57,7 @@ class RunState:
             except (tf.errors.OpError, IndexError, AssertionError, ValueError) as error:
                 raise ConfigError(self._unreadable(path, error)) from None
             logging.info("Continuing after epoch %d.", int(self.epochs_done))
+        self._loop.place = Place(int(self.epochs_done))
         return int(self.epochs_done)
 
     def _unreadable(self, path: str, error: Exception) -> str:
