@@ -131,7 +131,8 @@ def test_weights_are_a_row_or_its_name_or_its_tag(of, pretrained):
 @pytest.mark.parametrize("of", [lambda row: row, lambda row: row.name])
 def test_weights_of_another_variant_are_refused(of, empty_home):
     with pytest.raises(
-        ValueError, match=f"{R2D.variant}; expected some of {RGB.variant}. Take zoo.{R2D.variant}"
+        ValueError,
+        match=f"{R2D.variant}; expected some of {RGB.variant}. Take the network {R2D.variant}",
     ):
         getattr(zoo, RGB.variant)(of(get_weights(R2D.variant, R2D.tag)))
 
@@ -251,7 +252,7 @@ def test_r2d_with_frames_of_another_size():
         ({"num_classes": 0}, "num_classes=0: expected a positive int"),
         ({"input_shape": (16, 112, 112)}, "input_shape=.*expected .frames, height, width, chan"),
         ({"input_shape": (16, 112, 0, 3)}, "input_shape=.*expected .frames, height, width, chan"),
-        ({"convention": "torchvision"}, "r2plus1d_10.* has 'paper'. Leave it out"),
+        ({"convention": "torchvision"}, "r2plus1d_10.* has 'paper'. Give that one"),
         ({"weights": "kinetics400_16"}, f"Did you mean '{TAG}'.* Known: {TAG}, .*weights=None"),
         ({"weights": "imagenet"}, f"Unknown weights 'imagenet' for r2plus1d_10.* Known: {TAG}"),
     ],

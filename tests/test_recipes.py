@@ -167,7 +167,8 @@ def test_a_run_of_flow_hands_on_its_stream(tmp_path):
     "options, message",
     [
         ({"weights": "kinetics400"}, "expected one of them"),
-        ({"init_from": "", "weights": "best"}, "Use --weights=none for random ones"),
+        ({"init_from": "", "weights": "best"}, "Known: [^=]* Use --weights=none for random ones"),
+        ({"init_from": "", "weights": "r3d_18.kinetics400"}, "Take the network r3d_18, or another"),
         ({"init_from": "absent"}, "init_from='absent' holds no training run"),
         ({"epochs": 3, "head_epochs": 4, "warmup_epochs": 0}, "head_epochs=4 is more than epochs"),
         ({"epochs": 3, "head_epochs": 2, "warmup_epochs": 2}, "epochs=3 less head_epochs=2"),

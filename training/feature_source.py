@@ -73,6 +73,7 @@ def from_zoo(
         )
     numbers = _changed(row.preprocessing if row else usual[trained[3]], options)
     frames = options.clip_frames or trained[0] or (row.input_shape[0] if row else CLIP_FRAMES)
+    _check_length(variant, trained[0], frames)
     shape = (frames, numbers.crop_size, numbers.crop_size, len(numbers.mean))
     pooling = "avg" if source.num_classes is None else None  # so that "avgpool" is always there
     model = source.network(variant, shape, pooling=pooling, classifier_activation=None)
@@ -102,12 +103,7 @@ def from_run(
     asked = {name: getattr(options, name) for name in ("clip_frames", "crop_size", "frame_rate")}
     changed = dataclasses.replace(config, **{name: v for name, v in asked.items() if v is not None})
     validate(changed)
-    fixed = get_variant(config.variant).fixes_clip_length
-    if fixed and changed.clip_frames != config.clip_frames:
-        raise ConfigError(
-            f"clip_frames={changed.clip_frames}: {config.variant} takes clips of the length that "
-            f"it was trained on, here {config.clip_frames}. Leave it out."
-        )
+    _check_length(config.variant, config.clip_frames, changed.clip_frames)
     model = build_model(changed, len(classes))
     return FeatureSource(
         name=str(path),
@@ -118,6 +114,14 @@ def from_run(
         short_video=changed.short_video,
         flow_method=changed.flow_method if changed.stream == "flow" else "",
     )
+
+
+def _check_length(variant: str, trained: int | None, asked: int) -> None:
+    if get_variant(variant).fixes_clip_length and trained not in (None, asked):
+        raise ConfigError(
+            f"clip_frames={asked}: {variant} takes clips of the length that it was trained on, "
+            f"here {trained}. Leave --clip_frames out."
+        )
 
 
 def _changed(numbers: Preprocessing, options: FeatureOptions) -> Preprocessing:

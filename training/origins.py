@@ -4,6 +4,7 @@ import os
 import pathlib
 from collections.abc import Mapping
 
+from r21d_keras.zoo.errors import UnknownWeightsError
 from r21d_keras.zoo.origin import origin
 from r21d_keras.zoo.published import Weights
 from r21d_keras.zoo.table import CHANNELS
@@ -46,7 +47,7 @@ def named(values: Mapping) -> str:
             return _best(of_length or rows, variant, stream).tag
         return get_weights(variant, BEST_KINETICS).tag
     except ValueError as error:
-        raise ConfigError(f"weights={weights!r}: {as_flags(error)}") from None
+        raise refused(weights, error) from None
 
 
 def numbers_of_weights(values: Mapping) -> dict:
@@ -61,7 +62,7 @@ def numbers_of_weights(values: Mapping) -> dict:
     try:
         row = origin(variant, weights)
     except ValueError as error:
-        raise ConfigError(f"weights={weights!r}: {as_flags(error)}") from None
+        raise refused(weights, error) from None
     if row is None:
         return {}
     numbers = row.preprocessing
@@ -87,9 +88,11 @@ def numbers_of_weights(values: Mapping) -> dict:
     }
 
 
-def as_flags(error: Exception) -> str:
-    """The message of an error of `zoo`, which speaks of arguments, for the command line."""
-    return str(error).replace("weights=None", "--weights=none")
+def refused(weights: str, error: Exception) -> ConfigError:
+    """An error of `zoo` about --weights, with what else may be given."""
+    unknown = isinstance(error, UnknownWeightsError)
+    advice = " Use --weights=none for random ones, or the path of a file." if unknown else ""
+    return ConfigError(f"weights={weights!r}: {error}{advice}")
 
 
 def run_at(folder: str, model_dir: str = "") -> TrainConfig:

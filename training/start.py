@@ -15,7 +15,7 @@ from r21d_keras.zoo.weights_h5 import load_h5, read_contents
 from .config import ConfigError, TrainConfig
 from .model_dir import ModelDir, build_model
 from .optimization.stages import HEAD
-from .origins import as_flags
+from .origins import refused
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ def find_start(config: TrainConfig) -> Start | None:
     try:
         source = find_source(config.variant, config.weights, config.convention)
     except (ValueError, FileNotFoundError) as error:
-        raise ConfigError(f"weights={config.weights!r}: {as_flags(error)}") from None
+        raise refused(config.weights, error) from None
     _check_clip(source, config, f"weights={config.weights!r}")
     return Start(source)
 

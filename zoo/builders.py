@@ -14,6 +14,7 @@ import keras
 from r21d_keras import VideoResNet, list_variants
 from r21d_keras.heads import check_head, with_head
 
+from .errors import UnknownWeightsError
 from .published import Weights
 from .sources import Source, find_source
 
@@ -77,10 +78,19 @@ def build(
         "name": name or variant,
     }
     if weights is not None:
-        return _pretrained(variant, find_source(variant, weights, convention), input_shape, head)
+        return _pretrained(variant, _found(variant, weights, convention), input_shape, head)
     head["num_classes"] = num_classes or NUM_CLASSES
     shape = CLIP if input_shape is None else input_shape
     return VideoResNet(variant, input_shape=shape, convention=convention or "paper", **head)
+
+
+def _found(variant: str, weights, convention: str | None) -> Source:
+    try:
+        return find_source(variant, weights, convention)
+    except UnknownWeightsError as error:
+        raise UnknownWeightsError(
+            f"{error} Use weights=None for random ones, or the path of a file."
+        ) from None
 
 
 def _pretrained(variant: str, source: Source, input_shape, head: dict) -> keras.Model:

@@ -37,8 +37,8 @@ def find_row(variant: str, weights) -> Weights | None:
             row = get_weights(variant, text)  # an error that names those there are
     if row.variant != variant:
         raise ValueError(
-            f"{row.name} are weights of {row.variant}; expected some of {variant}. Take "
-            f"zoo.{row.variant}, or another tag."
+            f"{row.name} are weights of {row.variant}; expected some of {variant}. Take the "
+            f"network {row.variant}, or another tag."
         )
     return row
 

@@ -93,8 +93,8 @@ def find_source(
         source = _of_row(row)
     elif not path.is_file():
         raise FileNotFoundError(
-            f"There is no file {path}. Expected a tag of zoo.list_weights({variant!r}), a name as "
-            "`r21d zoo list` has it, VARIANT.TAG, or an existing file."
+            f"There is no file {path}. Expected an existing one, or a tag of {variant} or a name, "
+            "VARIANT.TAG, that `r21d zoo list` has."
         )
     elif path.name.endswith(SUFFIX):
         source = _of_h5(variant, path, convention)
@@ -102,7 +102,7 @@ def find_source(
         source = _of_checkpoint(variant, path, convention)
     if convention not in (None, source.convention):
         raise ValueError(
-            f"convention={convention!r}: {source.name} has {source.convention!r}. Leave it out."
+            f"convention={convention!r}: {source.name} has {source.convention!r}. Give that one."
         )
     return source
 
@@ -121,7 +121,8 @@ def _of_h5(variant: str, path: pathlib.Path, convention: str | None) -> Source:
     card, contents = read_card(path), read_contents(path)
     if card.get("variant", variant) != variant:
         raise CheckpointError(
-            f"{path} holds weights of {card['variant']}; expected {variant}. Take that builder."
+            f"{path} holds weights of {card['variant']}; expected {variant}. Take the network "
+            f"{card['variant']}, or another file."
         )
     told = card.get("convention_known", "convention" in card)
     assumed = card.get("convention", "paper")
@@ -153,7 +154,7 @@ def _of_checkpoint(variant: str, path: pathlib.Path, convention: str | None) -> 
 def _say_assumed(path: pathlib.Path, convention: str) -> None:
     _log.warning(
         "%s does not tell its convention, on which the networks' numbers depend: %r is assumed. "
-        "Pass convention=, that or the other, if you know it.",
+        "Give the convention, that or the other, if you know it.",
         path.name,
         convention,
     )

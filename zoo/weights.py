@@ -6,6 +6,7 @@ import re
 from r21d_keras.variants import get_variant
 
 from . import published_others, published_vmz, published_zoo
+from .errors import UnknownWeightsError
 from .published import Weights
 
 WEIGHTS: tuple[Weights, ...] = published_vmz.ROWS + published_zoo.ROWS + published_others.ROWS
@@ -57,7 +58,8 @@ def get_weights(variant: str, tag: str) -> Weights:
     accuracy on videos: of its 16-frame rows, else of its 32-frame rows, else of its 8-frame rows.
 
     Raises:
-        ValueError: for an unknown variant, or a tag it does not have; the message lists its tags.
+        ValueError: for an unknown variant.
+        UnknownWeightsError: for a tag that it does not have.
     """
     rows = list_weights(variant)
     if tag == BEST_KINETICS:
@@ -67,7 +69,7 @@ def get_weights(variant: str, tag: str) -> Weights:
     for row in rows:
         if row.tag == tag:
             return row
-    raise ValueError(_unknown(variant, tag, rows))
+    raise UnknownWeightsError(_unknown(variant, tag, rows))
 
 
 def weights_named(name: str) -> Weights:
@@ -105,7 +107,7 @@ def _unknown(variant, tag, rows) -> str:
         variants = ", ".join(dict.fromkeys(row.variant for row in WEIGHTS))
         return (
             f"Unknown weights {tag!r} for {variant}: there are none of {variant} here, but some of "
-            f"{variants}. Use weights=None for random ones, or the path of a file."
+            f"{variants}."
         )
     tags = [row.tag for row in rows]
     tags += [BEST_KINETICS] if _best_kinetics(rows) else []
@@ -113,7 +115,7 @@ def _unknown(variant, tag, rows) -> str:
     return (
         f"Unknown weights {tag!r} for {variant}. "
         + (f"Did you mean {near[0]!r}? " if near else "")
-        + f"Known: {', '.join(tags)}. Use weights=None for random ones, or the path of a file."
+        + f"Known: {', '.join(tags)}."
     )
 
 
