@@ -92,8 +92,8 @@ def test_all_that_can_be_wrong(ucf101, test_data, tmp_path, capsys):
     assert not found["right"]
     out = capsys.readouterr().out
     assert "UCF101: 8 of 10 listed videos are there" in out
-    assert "WRONG: 1 listed videos that are not there\n    Dark/v_Dark_g00_c01.mp4\n" in out
-    assert "note: 1 video files that no list names" in out and "Something is wrong" in out
+    assert "WRONG: 1 listed video that is not there\n    Dark/v_Dark_g00_c01.mp4\n" in out
+    assert "note: 1 video file that no list names" in out and "Something is wrong" in out
 
 
 def test_names_that_tell_another_class(ucf101):

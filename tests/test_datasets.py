@@ -50,7 +50,7 @@ def test_folders_that_say_what_is_for_testing(tiny_videos, tmp_path, name):
     test = _folder(tmp_path, "test")
     assert test.classes == ("a", "b") and test.labels == (1,) * 5
     (tmp_path / name / "c").symlink_to(tiny_videos / "dark")
-    with pytest.raises(ValueError, match="1 classes that train/ does not have: c"):
+    with pytest.raises(ValueError, match="1 class that train/ lacks: c"):
         _folder(tmp_path, "test")
 
 
@@ -85,7 +85,7 @@ def test_one_class_is_refused(tiny_videos, tmp_path):
 def test_folder_names_that_cannot_be_class_names(tiny_videos, tmp_path, name, reason):
     (tmp_path / "bright").symlink_to(tiny_videos / "bright")
     os.symlink(tiny_videos / "dark", os.fsencode(tmp_path) + b"/" + name)
-    with pytest.raises(ValueError, match=rf"Class names: 1 are not .*{reason}.*Rename"):
+    with pytest.raises(ValueError, match=rf"Class names: 1 is not .*{reason}.*Rename"):
         _folder(tmp_path, "train")
 
 
@@ -96,7 +96,7 @@ def test_folders_that_are_not_as_expected(tiny_videos, tmp_path):
         _folder(tmp_path, "train")
     (tmp_path / "empty").mkdir()
     (tmp_path / "empty" / "notes.txt").write_text("none yet")
-    with pytest.raises(ValueError, match="1 folders without a video: empty"):
+    with pytest.raises(ValueError, match="1 folder without a video: empty"):
         _folder(tmp_path, "train")
     (tmp_path / "empty" / "one.MP4").symlink_to(tiny_videos / "dark" / "dark_0.mp4")
     with pytest.raises(ValueError, match="empty: 1 video; expected at least 2"):

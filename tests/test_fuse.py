@@ -178,9 +178,9 @@ def _other_order(folder):
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (_other_videos, "1 videos are in .*bad and not in .*rgb: v9. Evaluate both runs on"),
+        (_other_videos, "1 video is in .*bad and not in .*rgb: v9. Evaluate both runs on"),
         (_missing_videos, "3 videos are in .*rgb and not in .*bad: v2; v3; v4"),
-        (_other_labels, "1 videos have other labels in .*rgb than in .*bad: v2"),
+        (_other_labels, "1 video has other labels in .*rgb than in .*bad: v2"),
         (_other_classes, "have other classes: 2 classes are in one of them alone: run; swim.dive"),
         (_other_order, "have other classes: their order"),
     ],

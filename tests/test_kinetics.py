@@ -85,7 +85,7 @@ def test_videos_that_have_vanished_are_counted(tree, log):
     (root / "train/abseiling/-3B32lodo2M_000059_000069.mp4").unlink()
     videos = load_dataset(TrainConfig(dataset="kinetics400", videos=str(root)), "train")
     assert videos.missing == ("abseiling/-3B32lodo2M_000059_000069",) and len(videos) == 2
-    assert "train.csv: 1 of 3 listed videos are not there: abseiling/-3B32lodo2M" in log.text
+    assert "train.csv: 1 of 3 listed videos is not there: abseiling/-3B32lodo2M" in log.text
     assert "kinetics400: its lists have 2 of 400 classes" in log.text
     every = listed("kinetics400", Places(str(root)))
     assert every.missing == videos.missing and len(every.names) == 4
@@ -93,7 +93,7 @@ def test_videos_that_have_vanished_are_counted(tree, log):
     for path in root.rglob("*.mp4"):
         if "abseiling" in str(path):
             path.unlink()
-    with pytest.raises(ValueError, match="1 classes have no video that is there .*: abseiling"):
+    with pytest.raises(ValueError, match="1 class has no video that is there .*: abseiling"):
         load_dataset(TrainConfig(dataset="kinetics400", videos=str(root)), "train")
     for path in root.rglob("*.mp4"):
         path.unlink()
@@ -174,7 +174,7 @@ def test_lists_that_are_wrong(tree):
     with pytest.raises(ValueError, match="train.csv: expected a CSV file in UTF-8"):
         list_kinetics("kinetics400", Places(str(root)), 1, "train")
     (root.parent / "annotations" / "train.csv").write_text(HEADER + row)
-    with pytest.raises(ValueError, match="val.csv: 1 labels that the training list .*: flipping"):
+    with pytest.raises(ValueError, match="val.csv: 1 label that the training list .*: flipping"):
         list_kinetics("kinetics400", Places(str(root)), 1, "test")
 
 
@@ -182,12 +182,12 @@ def test_a_clip_on_two_lines_counts_once(tree, log):
     root = tree(train=TRAIN + "abseiling,R6llTwEh07w,417,427,train,0\n")
     videos = load_dataset(TrainConfig(dataset="kinetics400", videos=str(root)), "train")
     assert len(videos) == 3
-    assert "1 videos are listed more than once, and taken once: abseiling/R6llTwEh07w" in log.text
+    assert "1 video is listed more than once, and taken once: abseiling/R6llTwEh07w" in log.text
 
 
 def test_a_clip_for_training_and_testing_is_not_prepared(tree):
     root = tree(val=VAL + "abseiling,R6llTwEh07w,417,427,val,0\n")
-    with pytest.raises(ValueError, match="1 videos are for train and for test.*: abseiling/R6ll"):
+    with pytest.raises(ValueError, match="1 video is for train and for test.*: abseiling/R6ll"):
         listed("kinetics400", Places(str(root)))
 
 

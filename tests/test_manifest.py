@@ -53,8 +53,9 @@ other.mp4,d,train
 """
     with pytest.raises(ValueError) as error:
         _csv(tmp_path / "all.csv", text)
-    assert "2 wrong lines: line 4: link/dark_0.mp4 is the file of line 2" in str(error.value)
-    assert "line 5: other.mp4 is the file of line 3" in str(error.value)
+    again = "line 4, link/dark_0.mp4, as line 2; line 5, other.mp4, as line 3"
+    said = f"2 lines with a file that has one already: {again}. Keep one line for each file."
+    assert said in str(error.value)
 
 
 def test_manifests_that_are_wrong(tiny_videos, tmp_path):
@@ -62,7 +63,7 @@ def test_manifests_that_are_wrong(tiny_videos, tmp_path):
     for text, reason in (
         ("file,class\n", "its header has file, class; expected the columns path,label"),
         ("", "its header has nothing"),
-        (f"path,label\n{good},a\nnone.mp4,b\n", "1 wrong lines: line 3: no such file: none.mp4"),
+        (f"path,label\n{good},a\nnone.mp4,b\n", "1 wrong line: line 3: no such file: none.mp4"),
         (f"path,label\n{good},\n", "line 2: no label"),
         (f"path,label,subset\n{good},a,dev\n", "line 2: subset is 'dev'"),
         (f"path,label,subset\n{good},a\n", "line 2: subset is ''"),
@@ -89,7 +90,7 @@ def test_a_class_without_a_video_to_train_on_is_an_error(tiny_videos, tmp_path):
         _csv(tmp_path / "all.csv", text, on_bad_video="skip")
     assert len(_csv(tmp_path / "all.csv", text, "test", on_bad_video="skip")) == 1
     text = "\n".join(["path,label,subset", *rows[:2], f"{tiny_videos}/dark/dark_1.mp4,red,test"])
-    with pytest.raises(ValueError, match="1 classes have no video to train on: red"):
+    with pytest.raises(ValueError, match="1 class has no video to train on: red"):
         _csv(tmp_path / "all.csv", text)
 
 

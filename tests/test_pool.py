@@ -1,5 +1,6 @@
 """Processes that encode videos: whichever ends, and whenever, nothing waits for it for ever."""
 
+import contextlib
 import functools
 import resource
 import signal
@@ -74,15 +75,31 @@ def test_processes_that_cannot_begin_are_no_bad_videos(capfd):
     assert CRASHED not in capfd.readouterr().err
 
 
+@contextlib.contextmanager
+def largest_file(octets):
+    """As if the disk were full beyond so many bytes of a file."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (octets, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_a_disk_that_is_full_from_the_start(tiny_videos, tmp_path):
+    plan = plan_of(tiny_videos, padded)
+    for most in (100, 900_000):  # neither the plan fits, nor the first video
+        with largest_file(most), pytest.raises(OSError) as caught:
+            prepare(plan, tmp_path, processes=1)
+        said = f"{tmp_path} takes no more (File too large). Make room and run the same command"
+        assert str(caught.value).startswith(said)
+
+
 def test_a_full_disk_ends_all_processes_and_loses_nothing(tiny_videos, tmp_path):
     plan, out = plan_of(tiny_videos, padded), tmp_path / "out"
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (2_500_000, before[1]))
-    try:
-        with pytest.raises(OSError, match="4 of 10 videos are done and kept; .* wants about 6 MB"):
-            prepare(plan, out, processes=2)
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    said = "4 of 10 videos are done and kept; the rest wants about 6.1 MB. Make room and run"
+    with largest_file(2_500_000), pytest.raises(OSError, match=said):
+        prepare(plan, out, processes=2)
     assert not children() and read_manifest(out) is None
     prepare(plan, out, processes=2)
     prepare(plan, tmp_path / "whole", processes=1)

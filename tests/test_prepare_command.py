@@ -28,7 +28,7 @@ def command(tiny_videos, tmp_path, capsys):
 def test_prepare_then_verify(command, tmp_path, capsys):
     code, out, _ = command()
     assert code == 0
-    assert re.search(r"records: 10 videos, 120 frames, 0 MB in 1 shards\n", out)
+    assert re.search(r"records: 10 videos, 120 frames, 0 MB in 1 shard\n", out)
     assert main(["prepare", "--verify", f"--out={tmp_path / 'records'}"]) == 0
     assert capsys.readouterr().out.endswith("All right.\n")
     (shard,) = (tmp_path / "records").glob("*.tfrecord")
@@ -36,7 +36,7 @@ def test_prepare_then_verify(command, tmp_path, capsys):
     octets[1000] ^= 1
     shard.write_bytes(octets)
     assert main(["prepare", "--verify", f"--out={tmp_path / 'records'}"]) == 1
-    assert "1 of 10 videos are hurt: " in capsys.readouterr().out
+    assert "1 of 10 videos is hurt: " in capsys.readouterr().out
     shard.unlink()
     assert command()[0] == 0  # makes it anew
     assert main(["prepare", "--verify", f"--out={tmp_path / 'records'}"]) == 0
@@ -120,6 +120,8 @@ def test_records_of_others_get_a_manifest(command, tmp_path, capsys):
     assert main(["prepare", "--verify", f"--out={records}"]) == 0
     capsys.readouterr()
     assert main(arguments) == 2
-    assert "expected a folder of records without manifest.json" in capsys.readouterr().err
+    assert "has a manifest.json, and can be read as it is" in capsys.readouterr().err
+    assert main(["prepare", "--scan", "--dataset=folder", f"--out={tmp_path / 'none'}"]) == 2
+    assert "none': no such folder; expected one of records of others" in capsys.readouterr().err
     code, _, err = command()
     assert code == 1 and "its records are of another program, and are ready as they are" in err

@@ -235,7 +235,7 @@ def test_absent_and_cut_shards_are_found_at_once(make_config, made, tmp_path):
     (tmp_path / "all-00001-of-00004.tfrecord").unlink()
     cut = tmp_path / "all-00003-of-00004.tfrecord"
     cut.write_bytes(cut.read_bytes()[:-1])
-    message = "2 shards are not as they were written: all-00001-of-00004.tfrecord is not there; "
+    message = "2 shards are not what was written: all-00001-of-00004.tfrecord is not there; "
     with pytest.raises(ConfigError, match=message + ".* has .* bytes, not "):
         load_dataset(make_config(records=str(tmp_path)), "train")
     with pytest.raises(ConfigError, match="no such folder; expected one that `r21d prepare` made"):

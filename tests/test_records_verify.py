@@ -38,10 +38,10 @@ def test_verify_says_which_videos_are_hurt(made):
     last.write_bytes(last.read_bytes()[:-1])
     (made / "train-1.tfrecord").write_bytes(b"")
     hurt, cut, gone, strange = verify(made)[1]
-    assert hurt.startswith(path.name) and hurt.endswith(f"1 of 2 videos are hurt: {record.name}.")
-    assert cut.startswith(f"{last.name} has ") and ": 1 of 2 videos are hurt: " in cut
+    assert hurt.startswith(path.name) and hurt.endswith(f"1 of 2 videos is hurt: {record.name}.")
+    assert cut.startswith(f"{last.name} has ") and ": 1 of 2 videos is hurt: " in cut
     assert gone == f"{manifest.shards[3]['name']} cannot be read: No such file or directory"
-    assert strange == "1 files are not in the manifest: train-1.tfrecord."
+    assert strange == "1 file is not in the manifest: train-1.tfrecord."
 
 
 def test_hurt_shards_are_made_anew(made, whole, tiny_videos, log):

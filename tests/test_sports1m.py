@@ -87,13 +87,13 @@ def test_a_video_on_two_lines_has_the_labels_of_both(tree):
 )
 def test_lines_that_are_wrong(tree, line):
     write_lists(tree / "original", {"train_partition.txt": f"{TRAIN}\n{line}\n"})
-    with pytest.raises(ValueError, match=r"1 lines are not 'YouTube URL label,label'.*: line 5: "):
+    with pytest.raises(ValueError, match=r"1 line is not 'YouTube URL label,label'.*: line 5: "):
         list_sports1m(Places(str(tree)), 1, "train")
 
 
 def test_lists_that_do_not_fit(tree):
     write_lists(tree / "original", {"test_partition.txt": TEST.replace("168", "7")})
-    with pytest.raises(ValueError, match="1 labels that no video of the training list has: 7 "):
+    with pytest.raises(ValueError, match="1 label that no video of the training list has: 7 "):
         list_sports1m(Places(str(tree)), 1, "test")
     (tree / "original" / "train_partition.txt").unlink()
     with pytest.raises(ValueError, match="no train_partition.txt in it; expected Sports-1M's"):

@@ -206,6 +206,18 @@ def test_files_that_are_no_videos(barcodes, encode_video, tmp_path):
             read_clip(tmp_path / name, 4.0, 4)
 
 
+@pytest.mark.parametrize("suffix", ["mkv", "webm"])
+def test_files_cut_off_before_their_first_frame(encode_video, tmp_path, suffix):
+    """FFmpeg calls it an input/output error, which is what a broken disk is called."""
+    frames = np.zeros((NUM_FRAMES, 48, 64, 3), np.uint8)
+    codec = {"mkv": "mpeg4", "webm": "libvpx"}[suffix]
+    good = encode_video(tmp_path / f"good.{suffix}", frames, rate=RATE, codec=codec).read_bytes()
+    for octets in (50, 100, 200, 300):
+        (tmp_path / "cut").write_bytes(good[:octets])
+        with pytest.raises(VideoError, match="is truncated before its first frame. Replace it."):
+            probe(tmp_path / "cut")
+
+
 def test_a_name_that_looks_like_an_address(barcodes, tmp_path):
     path = tmp_path / "http:12%03d.mp4"
     path.write_bytes((barcodes / "h264.mp4").read_bytes())

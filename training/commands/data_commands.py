@@ -157,15 +157,17 @@ def _run(plan, out: str, values: flags.FlagValues):
 
 def report(manifest, out: str) -> int:
     """Prints what a folder of records holds; returns an exit code."""
+    from ..data.counted import counted
+
     counts = manifest.counts
-    print(
-        f"{out}: {counts['videos']} videos, {counts['frames']} frames, "
-        f"{counts['bytes'] / 1e6:,.0f} MB in {counts['shards']} shards"
-    )
+    said = {what: counted(count, what) for what, count in counts.items()}
+    megabytes = f"{counts['bytes'] / 1e6:,.0f} MB"
+    print(f"{out}: {said['videos']}, {said['frames']}, {megabytes} in {said['shards']}")
     for row in manifest.skipped:
         print(f"skipped {row['name']}: {row['reason']}")
     if manifest.missing:
-        print(f"missing: {len(manifest.missing)} videos that the lists have, but not the disk")
+        missing = counted(len(manifest.missing), "videos that the lists name")
+        print(f"missing: {missing}, but that are not on the disk")
     return DONE
 
 
@@ -198,8 +200,13 @@ def _scan(values: flags.FlagValues) -> int:
 
     out = pathlib.Path(required(values, "out", "the folder of records to look at"))
     name = required(values, "dataset", "which data set the records are of")
-    if not out.is_dir() or read_manifest(out):
-        raise UsageError(f"--out={str(out)!r}: expected a folder of records without manifest.json.")
+    if not out.is_dir():
+        raise UsageError(f"--out={str(out)!r}: no such folder; expected one of records of others.")
+    if read_manifest(out):
+        raise UsageError(
+            f"--out={str(out)!r} has a manifest.json, and can be read as it is. To have another "
+            "one made, take that out."
+        )
     manifest = scan(out, name, values["frame_rate"].value)
     manifest.write(out)
     return report(manifest, str(out))

@@ -10,6 +10,7 @@ from ..flow.methods import check_method
 from ..records.load import load_records
 from . import motion
 from .catalog import Dataset, get_dataset
+from .counted import counted
 from .listings import SUBSETS, Places, first, present
 from .readable import refusal, unreadable
 from .video_set import Files, Rendered, VideoSet
@@ -93,7 +94,8 @@ def _checked(videos: VideoSet, config: TrainConfig) -> VideoSet:
         return videos
     if config.on_bad_video != "skip" or len(bad) == len(videos):
         raise ValueError(f"{videos.name}: {refusal(bad, len(videos))}")
-    logging.warning("%s: left out %d videos that cannot be read.", videos.name, len(bad))
+    what = counted(len(bad), "videos that cannot be read")
+    logging.warning("%s: left out %s.", videos.name, what)
     bad_paths = {path for path, _ in bad}
     good = [place for place, path in enumerate(videos.paths) if path not in bad_paths]
     paths, names, labels, label_sets = (

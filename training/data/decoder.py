@@ -1,5 +1,6 @@
 """One open video file: its frames by the second at which they are shown."""
 
+import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -241,4 +242,17 @@ def _why_not_opened(path: str, error: av.FFmpegError) -> str:
         return "is empty (0 bytes)."
     if isinstance(error, av.InvalidDataError):
         return "is not a video file, or is one truncated before its index."
+    if isinstance(error, av.EOFError) or error.errno == errno.EIO and _is_readable(path):
+        return "is truncated before its first frame. Replace it."
     return f"cannot be opened: {error.strerror}."
+
+
+def _is_readable(path: str) -> bool:
+    """Whether all of a file can be read: FFmpeg calls its end what a broken disk is called."""
+    try:
+        with open(path, "rb") as file:
+            while file.read(1 << 20):
+                pass
+    except OSError:
+        return False
+    return True

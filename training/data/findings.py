@@ -5,14 +5,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from .catalog import Dataset
+from .counted import counted
 from .listings import SHOWN, SUBSETS
 
 KINDS = {
-    "lists": "lists that are not as they should be",
+    "lists": "lists that are wrong or absent",
     "missing": "listed videos that are not there",
     "empty": "classes without a video to train on",
     "unreadable": "videos that cannot be read",
-    "truncated": "videos that end before they should",
+    "truncated": "videos that are cut short",
     "mislabelled": "videos in the folder, or with the name, of another class than the lists say",
     "doubled": "videos with the bytes of another one",
     "leaked": "videos that are both for training and for testing in one split",
@@ -55,7 +56,7 @@ class Findings:
         """A report to read, with the first few of each kind."""
         lines = [
             f"{self.row.title}: {self.num_there:,} of {self.num_videos:,} listed videos are there; "
-            f"{len(self.classes)} classes{_of(self.row.num_classes, len(self.classes))}"
+            f"{counted(len(self.classes), 'classes')}{_of(self.row.num_classes, len(self.classes))}"
         ]
         for split in sorted({split for split, _ in self.counts}):
             said = (self._count(split, subset) for subset in SUBSETS)
@@ -64,7 +65,7 @@ class Findings:
             if not items:
                 continue
             lines.append(
-                f"{'note' if self.is_note(kind) else 'WRONG'}: {len(items):,} {KINDS[kind]}"
+                f"{'note' if self.is_note(kind) else 'WRONG'}: {counted(len(items), KINDS[kind])}"
             )
             lines += [f"    {': '.join(filter(None, item))}" for item in items[:SHOWN]]
             if items[SHOWN:]:

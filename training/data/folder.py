@@ -74,5 +74,5 @@ def _test_files(root: pathlib.Path, classes: tuple[str, ...]):
     names, files = _class_files(root)
     unknown = sorted(set(names) - set(classes))
     if unknown:
-        raise ValueError(f"{root}: {first(unknown, 'classes that train/ does not have')}")
+        raise ValueError(f"{root}: {first(unknown, 'classes that train/ lacks')}")
     return classes, files

@@ -52,7 +52,7 @@ def list_kinetics(name: str, places: Places, split: int, subset: str) -> Entries
     rows = training if subset == "train" else _rows(name, path, subset)
     unknown = sorted({label for label, _ in rows} - listed)
     if unknown:
-        raise ValueError(f"{path}: {first(unknown, 'labels that the training list does not have')}")
+        raise ValueError(f"{path}: {first(unknown, 'labels that the training list lacks')}")
     subset_folders = {key(stem) for stem in STEMS[subset]}
     disk = places.disk
     return entries(

@@ -8,6 +8,7 @@ import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from .counted import counted
 from .disk import Disk
 
 SUBSETS = ("train", "test")
@@ -122,7 +123,7 @@ def present(listed: Entries, may_miss: bool = False, multi_label: bool = False) 
     missing = tuple(n for n, path in zip(listed.names, listed.paths, strict=True) if not path)
     if missing and (not may_miss or len(missing) == len(listed.names)):
         raise ValueError(
-            f"{listed.source} names {len(listed.names)} videos, of which "
+            f"{listed.source} names {counted(len(listed.names), 'videos')}, of which "
             f"{first(missing, 'are not there')} Put them there or correct --videos."
         )
     rows = zip(listed.names, listed.label_sets, listed.paths, strict=True)
@@ -163,9 +164,9 @@ def by_hash(names: list[str], subset: str, what: str) -> list[str]:
 
 
 def first(items: tuple[str, ...] | list[str], what: str) -> str:
-    """'7 wrong lines: a; b; and 5 more.'"""
+    """'7 wrong lines: a; b; and 5 more.'; `what` as `counted` wants it."""
     more = f"; and {len(items) - SHOWN} more" if len(items) > SHOWN else ""
-    return f"{len(items)} {what}: {'; '.join(items[:SHOWN])}{more}."
+    return f"{counted(len(items), what)}: {'; '.join(items[:SHOWN])}{more}."
 
 
 def folder(path: str, flag: str) -> pathlib.Path:

@@ -35,9 +35,11 @@ def list_csv(places: Places, split: int, subset: str) -> Entries:
             "expected the columns path,label or path,label,subset."
         )
     wrong = [f"line {line}: {what}" for line, row in rows for what in _row_errors(row, path.parent)]
-    wrong = wrong or _repeated(rows, path.parent)
     if wrong:
         raise ValueError(f"{path}: {first(wrong, 'wrong lines')}")
+    if again := _repeated(rows, path.parent):
+        what = "lines with a file that has one already"
+        raise ValueError(f"{path}: {first(again, what)} Keep one line for each file.")
     return _entries([row for _, row in rows], path, subset, "subset" in columns)
 
 
@@ -61,12 +63,12 @@ def _row_errors(row: dict, folder: pathlib.Path) -> list[str]:
 
 def _repeated(rows: list[tuple[int, dict]], folder: pathlib.Path) -> list[str]:
     """A file twice counts twice, has two labels, or is trained on and then tested on."""
-    lines, wrong = {}, []
+    lines, again = {}, []
     for line, row in rows:
         before = lines.setdefault((folder / row["path"]).resolve(), line)
         if before != line:
-            wrong.append(f"line {line}: {row['path']} is the file of line {before}")
-    return wrong
+            again.append(f"line {line}, {row['path']}, as line {before}")
+    return again
 
 
 def _entries(rows: list[dict], path: pathlib.Path, subset: str, says_subset: bool) -> Entries:

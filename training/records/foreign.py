@@ -71,9 +71,10 @@ def _shards(folder: pathlib.Path) -> list[tuple[pathlib.Path, str]]:
         if subset and path.is_file():
             found.append((path, subset))
     if not found:
+        others = " or ".join(f"{name}-*" for name in list(SUBSETS)[2:])
         raise ConfigError(
             f"{folder} holds no records: neither manifest.json of `r21d prepare`, nor files "
-            f"like train-00000-of-00008 and {', '.join(list(SUBSETS)[1:])}-*."
+            f"like train-00000-of-00008 and test-*, or instead {others}."
         )
     return found
 

@@ -109,6 +109,6 @@ def _check_shards(folder: pathlib.Path, manifest: Manifest, numbers: set[int]) -
             wrong.append(f"{shard['name']} has {size} bytes, not {shard['bytes']}")
     if wrong:
         raise ConfigError(
-            f"{folder}: {first(wrong, 'shards are not as they were written')} The same "
+            f"{folder}: {first(wrong, 'shards are not what was written')} The same "
             "`r21d prepare` as before makes them anew."
         )

@@ -118,7 +118,7 @@ def from_json(text: str, folder: str | os.PathLike) -> Manifest:
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ConfigError(
             f"{folder}/{NAME} is no manifest of `r21d prepare` ({type(error).__name__}: {error}). "
-            "Take it out and prepare again."
+            "Take it out, and run the command again that made it."
         ) from None
 
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from absl import logging
 from filelock import FileLock, Timeout
 
+from ..data.counted import counted
 from ..data.decoder import VideoError
 from ..data.readable import refusal, unreadable
 from ..options import ConfigError
@@ -51,8 +52,9 @@ def prepare(
     if on_bad_video not in ON_BAD_VIDEO:
         raise ConfigError(f"on_bad_video={on_bad_video!r}: expected {', '.join(ON_BAD_VIDEO)}.")
     out, processes = pathlib.Path(out), processes or os.cpu_count() or 1
-    with _sole_writer(out):
-        writers = begin(out, plan)
+    writers = []
+    with _sole_writer(out), _told_if_full(out, writers):
+        writers += begin(out, plan)
         try:
             _write(writers, plan, out, processes, on_bad_video)
             return finish(out, plan, writers)
@@ -75,12 +77,10 @@ def _write(writers, plan: Plan, out: pathlib.Path, processes: int, on_bad_video:
                 item, encoded = next(results)
                 if isinstance(encoded, str) and on_bad_video != "skip":
                     raise VideoError(item.path, f"{encoded} {_kept(progress.done)}")
-                with _told_if_full(out, writers, progress):
-                    _add(writer, encoded)
+                _add(writer, encoded)
                 progress.step()
             if not writer.finished:
-                with _told_if_full(out, writers, progress):
-                    writer.finish()
+                writer.finish()
 
 
 def _add(writer: ShardWriter, encoded: Encoded) -> None:
@@ -99,27 +99,33 @@ def _check(paths: list[str], processes: int) -> None:
 
 def _kept(done: int) -> str:
     return (
-        f"{done} videos are done and kept: run the same command again to go on, with "
+        f"{counted(done, 'videos are done and kept')}: run the same command again to go on, with "
         "--on_bad_video=skip to leave this one out."
     )
 
 
 @contextlib.contextmanager
-def _told_if_full(
-    out: pathlib.Path, writers: list[ShardWriter], progress: Progress
-) -> Iterator[None]:
+def _told_if_full(out: pathlib.Path, writers: list[ShardWriter]) -> Iterator[None]:
     try:
         yield
     except OSError as error:
         if error.errno not in _FULL:
             raise
-        written = sum(entry.get("length", 0) for writer in writers for entry in writer.entries)
-        ahead = written / max(progress.done, 1) * (progress.total - progress.done)
         raise OSError(
-            f"{out} takes no more ({error.strerror}). {progress.done} of {progress.total} videos "
-            f"are done and kept; the rest wants about {ahead / 1e6:,.0f} MB. Make room and run the "
+            f"{out} takes no more ({error.strerror}). {_progress(writers)}Make room and run the "
             "same command again."
         ) from error
+
+
+def _progress(writers: list[ShardWriter]) -> str:
+    """How many videos are done, and how much the rest wants by the size of these."""
+    entries = [entry for writer in writers for entry in writer.entries]
+    lengths = [entry["length"] for entry in entries if "length" in entry]
+    if not lengths:
+        return ""
+    left = sum(len(writer.rest) for writer in writers)
+    done = counted(len(entries), f"of {len(entries) + left} videos are done and kept")
+    return f"{done}; the rest wants about {left * sum(lengths) / len(lengths) / 1e6:,.1f} MB. "
 
 
 @contextlib.contextmanager
