@@ -117,7 +117,11 @@ class ModelDir:
 
 
 def write_text(path: pathlib.Path, text: str) -> None:
-    """Writes UTF-8; the old file stays until the new one is whole."""
+    """Writes UTF-8; the old file stays until the new one is whole, and where it cannot be."""
     partial = partial_name(path)
-    partial.write_text(text, "utf-8")
-    os.replace(partial, path)
+    try:
+        partial.write_text(text, "utf-8")
+        os.replace(partial, path)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
