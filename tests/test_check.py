@@ -114,6 +114,29 @@ def test_a_class_without_a_video_to_train_on(ucf101):
     assert found["empty"] == [("Dark", "split 1")] and len(found["unreadable"]) == 3
 
 
+def test_a_split_without_a_video_to_test_on(ucf101):
+    root, lists = ucf101
+    for name in ("g01", "g04"):
+        for label in CLASSES:
+            (root / f"{label}/v_{label}_{name}_c01.mp4").write_text(f"no video {label} {name}")
+    found = _wrong(check("ucf101", Places(str(root))))
+    assert found["bare"] == [("split 1", "none for test")] and len(found["unreadable"]) == 4
+    (lists / "trainlist02.txt").write_text("")
+    findings = check("ucf101", Places(str(root)))
+    assert _wrong(findings)["bare"] == [("split 1", "none for test"), ("split 2", "none for train")]
+    assert "WRONG: 2 subsets of a split without a video\n    split 1: none" in findings.text()
+
+
+@pytest.mark.parametrize("subset", ["train", "test"])
+def test_a_manifest_of_one_subset_alone(tiny_videos, tmp_path, subset):
+    videos = sorted(tiny_videos.rglob("*.mp4"))
+    rows = "".join(f"{video},{video.parent.name},{subset}\n" for video in videos)
+    (tmp_path / "all.csv").write_text(f"path,label,subset\n{rows}")
+    findings = check("csv", Places(manifest=str(tmp_path / "all.csv")))
+    other = {"train": "test", "test": "train"}[subset]
+    assert _wrong(findings) == {"bare": [("split 1", f"none for {other}")]} and not findings.right
+
+
 def test_lists_that_are_wrong_or_absent(ucf101):
     root, lists = ucf101
     (lists / "trainlist01.txt").unlink()

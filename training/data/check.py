@@ -177,11 +177,13 @@ def _digest(path: str) -> bytes:
 
 
 def _find_empty(lists: dict[tuple[int, str], Entries], bad: set[str], findings: Findings) -> None:
-    """Finds classes without a video to train on that is there and can be read."""
+    """Finds subsets, and classes to train on, without a video that is there and can be read."""
     for (split, subset), entries in lists.items():
-        if subset == "train":
-            rows = zip(entries.label_sets, entries.paths, strict=True)
-            seen = {label for labels, path in rows if path and path not in bad for label in labels}
+        rows = zip(entries.label_sets, entries.paths, strict=True)
+        seen = {label for labels, path in rows if path and path not in bad for label in labels}
+        if not seen:
+            findings.add("bare", f"split {split}", f"none for {subset}")
+        elif subset == "train":
             for label, name in enumerate(entries.classes):
                 if label not in seen:
                     findings.add("empty", name, f"split {split}")

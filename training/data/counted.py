@@ -2,7 +2,7 @@
 
 import re
 
-_NOUNS = {f"{noun}s": noun for noun in "file folder frame label line list shard video".split()}
+_NOUNS = {f"{noun}s": noun for noun in "file folder frame label line list shard subset video".split()}
 _NOUNS |= {"classes": "class"}
 _VERBS = {"are": "is", "have": "has"}
 

@@ -11,6 +11,7 @@ from .listings import SHOWN, SUBSETS
 KINDS = {
     "lists": "lists that are wrong or absent",
     "missing": "listed videos that are not there",
+    "bare": "subsets of a split without a video",
     "empty": "classes without a video to train on",
     "unreadable": "videos that cannot be read",
     "truncated": "videos that are cut short",
