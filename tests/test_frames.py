@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from r21d_keras.training.data import frames
+from r21d_keras.training.data.augmentation_options import Augmentation
 from r21d_keras.zoo.preprocessing import Preprocessing
 
 sides = st.integers(1, 40)
@@ -97,7 +98,9 @@ def test_spec_scales_crops_and_mirrors_flow_with_its_vectors():
     """Enlarged by a factor, the drift of each pixel is still a tenth of its place in the frame."""
     row = Preprocessing(resize=(40, 40), crop_size=24)
     clip = np.stack([_drift(40, 40)] * 2)
-    spec = frames.ClipSpec(num_frames=2, preprocessing=row, jitter_scale=1.5, random_flip=True)
+    spec = frames.ClipSpec(
+        num_frames=2, preprocessing=row, augmentation=Augmentation(jitter_scale=1.5)
+    )
     signs = set()
     for seed in range(20):
         got = spec.augmented(clip, np.random.default_rng(seed))
@@ -120,7 +123,9 @@ def test_spec_augments_alike_for_one_seed_and_flips_only_where_told():
     row = Preprocessing(resize=(10, 12), crop_size=8)
     clip = _coordinates(10, 12, 3)
     for may_flip in (False, True):
-        spec = frames.ClipSpec(num_frames=3, preprocessing=row, random_flip=may_flip)
+        spec = frames.ClipSpec(
+            num_frames=3, preprocessing=row, augmentation=Augmentation(random_flip=may_flip)
+        )
         clips = [spec.augmented(clip, np.random.default_rng(seed)) for seed in range(40)]
         again = [spec.augmented(clip, np.random.default_rng(seed)) for seed in range(40)]
         np.testing.assert_array_equal(clips, again)
@@ -132,7 +137,11 @@ def test_scale_jitter_shows_less_of_the_frame_in_the_same_size():
     """Columns numbered 0 .. 63: at twice the size a crop of 32 spans 16 of them."""
     clip = np.broadcast_to(np.arange(64, dtype=np.uint8)[:, None], (2, 64, 64, 3)).copy()
     row = Preprocessing(resize=(64, 64), crop_size=32)
-    spec = frames.ClipSpec(num_frames=2, preprocessing=row, jitter_scale=2.0)
+    spec = frames.ClipSpec(
+        num_frames=2,
+        preprocessing=row,
+        augmentation=Augmentation(jitter_scale=2.0, random_flip=False),
+    )
     spans = []
     for seed in range(30):
         got = spec.augmented(clip, np.random.default_rng(seed))

@@ -117,11 +117,13 @@ def test_every_video_is_seen_equally_often(config, clips_per_epoch):
 
 def test_motion_is_never_mirrored(config):
     config = replace(config, dataset="motion", random_flip=True)
-    assert not pipeline.clip_spec(load_dataset(config, "train"), config).random_flip
+    assert not pipeline.clip_spec(load_dataset(config, "train"), config).augmentation.random_flip
     folder = replace(config, dataset="folder")
     videos = load_dataset(folder, "train")
-    assert pipeline.clip_spec(videos, folder).random_flip
-    assert not pipeline.clip_spec(videos, replace(folder, random_flip=False)).random_flip
+    assert pipeline.clip_spec(videos, folder).augmentation.random_flip
+    assert not pipeline.clip_spec(
+        videos, replace(folder, random_flip=False)
+    ).augmentation.random_flip
 
 
 def test_test_clips(config):

@@ -15,6 +15,7 @@ from r21d_keras.zoo.preprocessing import KINETICS, Preprocessing
 
 from .backend import asked_backend
 from .conflicts import conflicts
+from .data.augmentation_options import Augmentation
 from .data.catalog import DATASETS
 from .flow.methods import METHODS
 from .flow.streams import STREAMS
@@ -39,7 +40,7 @@ if _BACKEND != "tensorflow":
 # how a batch is cut; "grow": it may only become larger. All others must be as they were. path: text
 # that names a file or folder, so that another name of the same is no change.
 @dataclass(frozen=True, kw_only=True)
-class TrainConfig:
+class TrainConfig(Augmentation):
     """All that decides a run. Each field is also a flag of `r21d train`, with this help text."""
 
     dataset: str = option("motion", "the data set (`r21d datasets`)", choices=tuple(DATASETS))
@@ -98,13 +99,6 @@ class TrainConfig:
         KINETICS.mean, "mean of R,G,B in [0, 1], or of flow right,down in pixels, subtracted"
     )
     std: tuple[float, ...] = option(KINETICS.std, "standard deviation of these", above=0.0)
-    random_flip: bool = option(True, "mirror clips at random, where the data set allows it")
-    jitter_scale: float = option(
-        1.0, "enlarge clips by a factor drawn from 1 to this before the crop", low=1.0, high=4.0
-    )
-    jitter_color: float = option(
-        0.0, "change R, G, B by gains and offsets drawn from -this to this", low=0.0, high=0.9
-    )
     dropout: float = option(0.0, "share dropped before the classifier", low=0.0, high=0.99)
 
     epochs: int = option(45, "epochs to train", low=1, resume="grow")

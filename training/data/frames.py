@@ -9,10 +9,12 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from r21d_keras.zoo.preprocessing import Preprocessing
+from r21d_keras.zoo.preprocessing import KINETICS, Preprocessing
 
 from ..flow.fields import MIRROR, growth, is_flow
 from ..flow.methods import clip_flow
+from .augmentation import random_cutout, random_hue, random_sharpness, random_warp
+from .augmentation_options import Augmentation
 
 cv2.setNumThreads(0)  # many videos at once are the parallelism
 
@@ -91,28 +93,38 @@ class ClipSpec:
     """What a clip is to be: frames of a source, `preprocessing` of the network, and the liberties.
 
     num_frames: that are taken of a source; with flow_method one more than the network's.
-    short_video: "loop" or "repeat_last". random_flip: mirror one clip in two. jitter_scale,
-    jitter_color: as `random_scale` and `random_color` have it; 1 and 0 change nothing.
-    flow_method: one of flow.methods.METHODS, by which cropped RGB frames become flow; "": they
-    stay what the source gives.
+    short_video: "loop" or "repeat_last". augmentation: the liberties. flow_method: one of
+    flow.methods.METHODS, by which cropped RGB frames become flow; "": they stay what the source
+    gives.
     """
 
     num_frames: int
     preprocessing: Preprocessing
     short_video: str = "loop"
-    random_flip: bool = False
-    jitter_scale: float = 1.0
-    jitter_color: float = 0.0
+    augmentation: Augmentation = Augmentation(random_flip=False)
     flow_method: str = ""
 
     def augmented(self, clip: np.ndarray, draw: np.random.Generator) -> np.ndarray:
-        """One scale, crop, flip and light, drawn for the whole clip, as `seen`: (T, S, S, C)."""
-        if self.jitter_scale > 1:
-            clip = random_scale(clip, self.jitter_scale, draw)
-        clip = random_crop(clip, self.preprocessing.crop_size, draw)
-        clip = np.ascontiguousarray(random_flip(clip, draw) if self.random_flip else clip)
-        clip = random_color(clip, self.jitter_color, draw) if self.jitter_color else clip
-        return self.seen(clip)
+        """All that is drawn for the whole clip at once, then `seen`: (T, S, S, C)."""
+        wanted, side = self.augmentation, self.preprocessing.crop_size
+        if wanted.jitter_scale > 1:
+            clip = random_scale(clip, wanted.jitter_scale, draw)
+        if wanted.jitter_rotation or wanted.jitter_shear:
+            angles = wanted.jitter_rotation, wanted.jitter_shear
+            clip = random_warp(clip, *angles, self._fill(clip), draw)
+        clip = random_crop(clip, side, draw)
+        clip = np.ascontiguousarray(random_flip(clip, draw) if wanted.random_flip else clip)
+        if wanted.jitter_color:
+            clip = random_color(clip, wanted.jitter_color, draw)
+        if wanted.jitter_hue or wanted.jitter_saturation:
+            clip = random_hue(clip, wanted.jitter_hue, wanted.jitter_saturation, draw)
+        if wanted.jitter_sharpness:
+            clip = random_sharpness(clip, wanted.jitter_sharpness, draw)
+        clip = self.seen(clip)
+        # After flow is computed: what does not move in a hidden square has no flow.
+        if wanted.cutout:
+            clip = random_cutout(clip, wanted.cutout, self._fill(clip), draw)
+        return clip
 
     def seen(self, clips: np.ndarray) -> np.ndarray:
         """What the network gets, before normalisation, of cropped clips (..., num_frames, S, S, C).
@@ -120,6 +132,13 @@ class ClipSpec:
         The clips themselves, or with flow_method their flow, float32 (..., T, S, S, 2) in pixels.
         """
         return clip_flow(clips, self.flow_method) if self.flow_method else clips
+
+    def _fill(self, clip: np.ndarray) -> tuple[float, ...]:
+        """What is seen where there is no picture: zero once normalised, or no flow."""
+        if is_flow(clip):
+            return (0.0, 0.0)
+        numbers = KINETICS if self.preprocessing.takes_flow else self.preprocessing
+        return tuple(float(round(mean * numbers.scale)) for mean in numbers.mean)
 
 
 def _checked(clip: np.ndarray, side: int) -> tuple[int, int]:

@@ -1,5 +1,6 @@
 """Batches of clips through tf.data: decoded in parallel, drawn by (seed, epoch, example) alone."""
 
+import dataclasses
 import os
 import threading
 from collections.abc import Callable
@@ -11,6 +12,7 @@ from r21d_keras.zoo.preprocessing import Preprocessing
 
 from ..config import TrainConfig
 from ..distribution.slices import Part
+from .augmentation_options import Augmentation
 from .draws import generator
 from .frames import ClipSpec
 from .video import VideoError
@@ -50,10 +52,15 @@ def clip_spec(videos: VideoSet, config: TrainConfig) -> ClipSpec:
         flow_method=config.flow_method if computed else "",
         preprocessing=config.preprocessing,
         short_video=config.short_video,
-        random_flip=config.random_flip and videos.mirror_safe,
-        jitter_scale=config.jitter_scale,
-        jitter_color=config.jitter_color,
+        augmentation=_augmentation(videos, config),
     )
+
+
+def _augmentation(videos: VideoSet, config: TrainConfig) -> Augmentation:
+    """The part of `config` that says what is drawn; no mirror where left and right are classes."""
+    names = [field.name for field in dataclasses.fields(Augmentation)]
+    values = {name: getattr(config, name) for name in names}
+    return Augmentation(**{**values, "random_flip": config.random_flip and videos.mirror_safe})
 
 
 def pixel_type(config: TrainConfig) -> tf.DType:

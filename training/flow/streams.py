@@ -2,6 +2,8 @@
 
 from r21d_keras.zoo.preprocessing import FLOW, KINETICS, Preprocessing
 
+from ..data.augmentation_options import OF_COLORS
+
 STREAMS = {"rgb": KINETICS, "flow": FLOW}
 """By name, the numbers that apply where none are given: scale and channels are the stream's."""
 
@@ -40,9 +42,11 @@ def conflict(config) -> str:
             )
         if config.stream == "rgb" and not all(0 <= number <= 1 for number in value):
             return f"{name}={value!r}: expected numbers from 0 to 1, as R, G and B then have."
-    if config.stream == "flow" and config.jitter_color:
-        return (
-            f"jitter_color={config.jitter_color:g} with stream='flow': flow has no colours. Give "
-            "jitter_color=0."
-        )
+    if config.stream == "flow":
+        for name in OF_COLORS:
+            if getattr(config, name):
+                return (
+                    f"{name}={getattr(config, name):g} with stream='flow': flow has no colours. "
+                    f"Give {name}=0."
+                )
     return ""
