@@ -36,6 +36,13 @@ class VideoError(ValueError):
         self.path, self.reason = os.fspath(path), reason
 
 
+class LostSourceError(VideoError):
+    """A video whose server does not give it: nothing is wrong with the video.
+
+    It ends what is under way, whatever is done about bad ones, as the next would fare no better.
+    """
+
+
 class UntrustedStamps(Exception):
     """Time stamps that are absent or do not grow: count frames instead (`by_count=True`)."""
 

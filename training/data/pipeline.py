@@ -13,6 +13,7 @@ from r21d_keras.zoo.preprocessing import Preprocessing
 from ..config import TrainConfig
 from ..distribution.slices import Part
 from .augmentation_options import Augmentation
+from .decoder import LostSourceError
 from .draws import generator
 from .frames import ClipSpec
 from .video import VideoError
@@ -26,7 +27,10 @@ class BadVideos:
         """Starts empty."""
         self._reasons, self._lock = {}, threading.Lock()
         self.fatal: VideoError | None = None
-        """What ended the data where on_bad_video="stop"; TensorFlow reports it as its own error."""
+        """What ended the data: a lost source, or with on_bad_video="stop" a file.
+
+        TensorFlow reports it as its own error.
+        """
 
     def add(self, error: VideoError) -> None:
         """Remembers a file, once."""
@@ -269,6 +273,6 @@ def normalise(clips: tf.Tensor, preprocessing: Preprocessing) -> tf.Tensor:
 
 def _note(error: VideoError, config: TrainConfig, bad_videos: BadVideos) -> None:
     bad_videos.add(error)
-    if config.on_bad_video == "stop":
+    if config.on_bad_video == "stop" or isinstance(error, LostSourceError):
         bad_videos.fatal = error
         raise error

@@ -14,6 +14,7 @@ from absl import logging
 from ..config import WEIGHTS, ConfigError, TrainConfig, typed, validate
 from ..data.catalog import get_dataset
 from ..data.datasets import load_dataset
+from ..data.decoder import LostSourceError
 from ..data.listings import Places
 from ..data.pipeline import BadVideos
 from ..data.video import VideoError
@@ -137,7 +138,7 @@ def _answer(viewing: Viewing, tally: Tally, report: Report) -> list[tuple[str, s
     videos, bad, said_s = viewing.videos, BadVideos(), time.monotonic()
     for index, scores in viewing.scores():
         if isinstance(scores, VideoError):
-            if viewing.config.on_bad_video == "stop":
+            if viewing.config.on_bad_video == "stop" or isinstance(scores, LostSourceError):
                 raise scores
             bad.add(scores)
             continue

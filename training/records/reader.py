@@ -2,7 +2,6 @@
 
 import functools
 import os
-import pathlib
 from collections.abc import Iterable, Sequence
 from typing import BinaryIO
 
@@ -10,14 +9,16 @@ import numpy as np
 
 from r21d_keras.clips import frame_times, random_start
 
-from ..data.decoder import TOLERANCE_S, VideoError
+from ..data.decoder import TOLERANCE_S, LostSourceError, VideoError
 from ..data.frames import ClipSpec, resize_frame
 from ..data.video import filled
+from ..remote.urls import RemoteError
 from .keys import IMAGE
 from .manifest import Record
+from .place import folder_at
 from .rgb import decode_frame
 from .sequence_example import Value, find_steps, read_between, values
-from .tfrecord import HEAD, RecordError, check_record
+from .tfrecord import HEAD, OVERHEAD_BYTES, RecordError, check_record
 
 LOOK = "`r21d prepare --verify` looks the whole folder over."
 # Records of which is kept where their frames lie, 16 bytes for each: more than are ever read at
@@ -37,8 +38,8 @@ class RecordSource:
     """The feature lists that clips are made of."""
 
     def __init__(self, folder: str | os.PathLike, shards: Sequence[str], records: Sequence[Record]):
-        """Takes the names of all shards, and the records that are to be read."""
-        self._folder, self._shards = pathlib.Path(folder), tuple(shards)
+        """Takes a path or a URL, the names of all shards, and the records that are to be read."""
+        self._folder, self._shards = folder_at(folder), tuple(shards)
         self.records = tuple(records)
         self._steps = functools.lru_cache(REMEMBERED)(self._find_steps)
 
@@ -55,16 +56,19 @@ class RecordSource:
 
         Raises:
             VideoError: it is not, or has no such features.
+            LostSourceError: the server that has it does not give it.
         """
         record = self.records[index]
         try:
             steps = self._steps(record.shard, record.offset, record.length)[key]
-            with self._opened(record.shard) as file:
+            with self._opened(record.shard, record.offset, record.length) as file:
                 return [values(read_between(file, *steps[place]))[0] for place in places]
         except IndexError:
             raise self.error(index, f"it has too few {key}") from None
         except RecordError as error:
             raise self.error(index, str(error)) from None
+        except RemoteError as error:
+            raise LostSourceError(self._path(record), error.reason) from None
         except OSError as error:
             raise self.error(index, error.strerror) from None
 
@@ -112,16 +116,15 @@ class RecordSource:
 
     def _find_steps(self, shard: int, offset: int, length: int) -> dict[str, np.ndarray]:
         """Where the features of a record lie in its file, as `find_steps` has it."""
-        with self._opened(shard) as file:
+        with self._opened(shard, offset, length) as file:
             check_record(file, offset, length)
             return find_steps(file, offset + HEAD.size, length, self.keys)
 
-    def _opened(self, shard: int) -> BinaryIO:
-        # The usual buffer, of 8 kB or more, would be filled anew before each frame.
-        return open(self._folder / self._shards[shard], "rb", buffering=64)
+    def _opened(self, shard: int, offset: int, length: int) -> BinaryIO:
+        return self._folder.opened(self._shards[shard], offset, offset + length + OVERHEAD_BYTES)
 
     def _path(self, record: Record) -> str:
-        return f"{self._folder / self._shards[record.shard]}#{record.name}"
+        return f"{self._folder.path(self._shards[record.shard])}#{record.name}"
 
 
 def frame_places(
