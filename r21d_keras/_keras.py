@@ -1,6 +1,8 @@
 """Everything in which Keras 2.15 and Keras 3 differ. No other file asks for a version."""
 
 import contextlib
+import functools
+import threading
 
 import keras
 
@@ -63,6 +65,38 @@ def float32_policy():
         yield
     finally:
         put(users)
+
+
+def without_updates(network):
+    """A function that calls `network` in training and leaves its statistics as they are."""
+    if KERAS3:
+
+        def call(x):
+            with keras.StatelessScope(initialize_variables=False):  # takes all assignments
+                return network(x, training=True)
+
+        return call
+
+    for layer in network.submodules:
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.add_update = functools.partial(_unless_held, layer.add_update)
+
+    def call(x):
+        _HELD.updates = True
+        try:
+            return network(x, training=True)
+        finally:
+            _HELD.updates = False
+
+    return call
+
+
+_HELD = threading.local()  # replicas are threads, which stop within a layer for one another
+
+
+def _unless_held(add_update, updates):
+    if not getattr(_HELD, "updates", False):
+        add_update(updates)
 
 
 def scale_losses(optimizer):

@@ -130,6 +130,14 @@ class TrainConfig(Augmentation):
     precision: str = option(
         "float32", "arithmetic", choices=("float32", "mixed_float16", "mixed_bfloat16")
     )
+    rematerialize: bool = option(
+        False,
+        "compute what lies within residual blocks twice instead of keeping it for the gradients",
+        resume="free",
+    )
+    jit_compile: bool = option(
+        False, "compile the gradients with XLA, on one replica", resume="free"
+    )
     ema_decay: float = option(
         0.0,
         "decay a step of averaged weights, used to validate and save; 0: none",

@@ -8,7 +8,7 @@ def conflicts(config) -> list[str]:
     """What does not go together in a TrainConfig, a line each."""
     return [
         text
-        for found in (_split, _crop, _warmup, _start, _freezing, stream_conflict)
+        for found in (_split, _crop, _batch, _warmup, _start, _freezing, stream_conflict)
         if (text := found(config))
     ]
 
@@ -27,6 +27,15 @@ def _crop(config) -> str:
     return (
         f"crop_size={config.crop_size} does not fit in frames of "
         f"{config.resize_height}x{config.resize_width}; make the crop smaller or resize larger."
+    )
+
+
+def _batch(config) -> str:
+    if config.gradient_accumulation_steps <= config.global_batch_size:
+        return ""
+    return (
+        f"gradient_accumulation_steps={config.gradient_accumulation_steps} is more than "
+        f"global_batch_size={config.global_batch_size}, which is cut into so many; make it smaller."
     )
 
 

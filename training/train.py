@@ -181,19 +181,24 @@ def _report_bad(videos: VideoSet, test_videos: VideoSet | None, bad_videos: BadV
 
 
 def _check_batch(config: TrainConfig, strategy) -> None:
-    replicas = strategy.num_replicas_in_sync
-    if config.global_batch_size < replicas:
+    replicas, steps = strategy.num_replicas_in_sync, config.gradient_accumulation_steps
+    if config.global_batch_size < replicas * steps:
+        each = f", each with gradient_accumulation_steps={steps}" if steps > 1 else ""
         raise ConfigError(
-            f"global_batch_size={config.global_batch_size} is less than the {replicas} replicas; "
-            "give each at least one clip, or use --strategy=one."
+            f"global_batch_size={config.global_batch_size} is less than the {replicas} replicas"
+            f"{each}; give each at least one clip, or use --strategy=one."
         )
-    here, published = config.global_batch_size / replicas, config.base_batch_size
+    here, published = config.global_batch_size / (replicas * steps), config.base_batch_size
     if not config.sync_bn and here != published:
+        steps, left = divmod(config.global_batch_size, replicas * published)
+        advice = f"--global_batch_size={published * replicas}"
+        if steps and not left:
+            advice = f"--gradient_accumulation_steps={steps} or {advice}"
         logging.warning(
-            "sync_bn=False: statistics of batch normalisation are of the %g clips of a replica; "
-            "base_batch_size=%d is what they are of where the learning rate comes from. "
-            "--global_batch_size=%d gives each replica as many.",
-            *(here, published, published * replicas),
+            "sync_bn=False: statistics of batch normalisation are of the %g clips that a replica "
+            "takes at once; base_batch_size=%d is what they are of where the learning rate comes "
+            "from. %s gives each replica as many.",
+            *(here, published, advice),
         )
 
 

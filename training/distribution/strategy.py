@@ -16,13 +16,20 @@ def make_strategy(config: TrainConfig) -> tf.distribute.Strategy:
     number only: TensorFlow keeps the group of devices that first added tensors up.
 
     Raises:
-        ConfigError: if TensorFlow has started with fewer CPU devices than are wanted.
+        ConfigError: if TensorFlow has started with fewer CPU devices than are wanted; several
+            replicas with jit_compile.
     """
     gpus = tf.config.list_physical_devices("GPU")
     if not gpus:
         _split_cpu(config.num_cpu_replicas)
     kind, count = ("GPU", len(gpus)) if gpus else ("CPU", config.num_cpu_replicas)
-    if config.strategy == "one":
+    if config.jit_compile and config.strategy != "one" and count > 1:
+        raise ConfigError(
+            f"jit_compile=True takes one replica, and here are {count}: what XLA compiles cannot "
+            "meet other replicas, as statistics over all of them do. Use --strategy=one, or leave "
+            "it out."
+        )
+    if config.strategy == "one" or config.jit_compile:
         strategy = tf.distribute.OneDeviceStrategy(f"{kind}:0")
     else:
         strategy = _mirrored(tuple(f"{kind}:{i}" for i in range(count)))

@@ -18,12 +18,16 @@ def num_microbatches(size: tf.Tensor, replicas: int, wanted: int) -> tf.Tensor:
     return tf.minimum(smallest, wanted)
 
 
-def microbatch(part: Slice, index: tf.Tensor, count: tf.Tensor) -> Slice:
-    """The one of number `index` of the `count` that a replica's slice is cut into."""
+def microbatch(part: Slice, index: tf.Tensor, count: tf.Tensor) -> tuple[Slice, tf.Tensor]:
+    """A replica's examples of one microbatch, and where they lie in the global batch (b,), int64.
+
+    Microbatch `index` of `count` has every example of the global batch whose place is `index`
+    modulo `count`: over all replicas the same examples, however many replicas there are.
+    """
     size = tf.shape(part.labels, out_type=tf.int64)[0]
-    first, end = size * index // count, size * (index + 1) // count
-    cut = {name: getattr(part, name)[first:end] for name in ("clips", "labels", "counts")}
-    return part._replace(first=part.first + first, **cut)
+    rows = tf.range((index - part.first) % count, size, count)
+    cut = {name: tf.gather(getattr(part, name), rows) for name in ("clips", "labels", "counts")}
+    return part._replace(**cut), part.first + rows
 
 
 class GradientSums:

@@ -12,6 +12,7 @@ from .clipping import clip_by_global_norm
 from .losses import cross_entropy, sums
 from .optimizer import overflow_everywhere
 from .penalty import l2_penalty
+from .rematerialization import Blocks
 from .stages import rate_factors
 
 
@@ -31,9 +32,13 @@ class Step:
     ):
         self.model, self.optimizer, self.strategy = model, optimizer, strategy
         self.config, self.steps_done = config, steps_done
-        self._network = model
-        if config.dropout:  # what comes before the Dropout layer, see _training_logits
-            self._network = keras.Model(model.inputs, model.get_layer("dropout").input)
+        # Up to the logits, or to what comes before the Dropout layer, see _draw.
+        end = model.get_layer("dropout").input if config.dropout else model.output
+        self._network = keras.Model(model.inputs, end)
+        self._blocks = Blocks(model, end) if config.rematerialize else None
+        self._compiled = self._gradients
+        if config.jit_compile:
+            self._compiled = tf.function(self._gradients, jit_compile=True)
         self._sums = None
         if config.gradient_accumulation_steps > 1:
             self._sums = GradientSums(model.trainable_variables)
@@ -66,12 +71,16 @@ class Step:
         return self.strategy.reduce(tf.distribute.ReduceOp.SUM, found, axis=None)
 
     def _train(self, part: Slice, head_alone):
-        gradients, found = self._gradients(part, 1, head_alone)
+        places = part.first + tf.range(tf.shape(part.labels, out_type=tf.int64)[0])
+        draw = self._draw(part.size, places)
+        gradients, found = self._compiled(part, draw, tf.constant(1.0), head_alone)
         self._apply(gradients, head_alone)
         return found
 
     def _accumulate(self, part: Slice, index, count, head_alone):
-        gradients, found = self._gradients(microbatch(part, index, count), count, head_alone)
+        part, places = microbatch(part, index, count)
+        share, draw = 1.0 / tf.cast(count, tf.float32), self._draw(part.size, places)
+        gradients, found = self._compiled(part, draw, share, head_alone)
         self._sums.add(gradients, self._variables(head_alone))
         return found
 
@@ -81,22 +90,30 @@ class Step:
     def _variables(self, head_alone):
         return (self.model.layers[-1] if head_alone else self.model).trainable_variables
 
-    def _gradients(self, part: Slice, count, head_alone):
-        """Those of the replica's share of the loss, of which `part` is one of `count`; and sums.
+    def _gradients(self, part: Slice, draw, share, head_alone):
+        """Those of the replica's part of the scaled loss, and sums of losses and answers.
 
-        Gradients are those of the scaled loss, where it is scaled.
+        `share` is the part's of all that the replica does in this step.
         """
         variables = self._variables(head_alone)
+        network, values = self._network, [part.clips]
+        if self._blocks and not head_alone:
+            network, values = self._blocks.rest, self._blocks(part.clips)
         with tf.GradientTape() as tape:
+            tape.watch(values[1:])
             # Alone, the head learns on the body as it is in evaluation, which nothing changes.
-            logits = self._training_logits(part, training=not head_alone)  # (b, N)
+            outputs = network(values[-1], training=not head_alone)
+            logits = self._logits(outputs, draw)  # (b, N)
             losses = cross_entropy(part.labels, logits, self.config.label_smoothing)
             loss = part.share * tf.reduce_sum(losses) / tf.cast(part.size, tf.float32)
             # A share of the penalty, as gradients are summed over microbatches and replicas.
             penalty = l2_penalty(variables, self.config.weight_decay)
-            loss += penalty / tf.cast(count * self.strategy.num_replicas_in_sync, tf.float32)
+            loss += share * penalty / self.strategy.num_replicas_in_sync
             loss = scaled_loss(self.optimizer, loss)
-        gradients = tape.gradient(loss, variables)
+        if values[1:]:
+            gradients = self._blocks.gradients(tape, loss, variables, values)
+        else:
+            gradients = tape.gradient(loss, variables)
         return gradients, part.share * sums(part.labels, logits, losses)
 
     def _apply(self, gradients, head_alone):
@@ -117,14 +134,21 @@ class Step:
         losses = cross_entropy(part.labels, logits, 0.0)
         return part.share * sums(part.labels, logits, losses, part.counts)
 
-    def _training_logits(self, part: Slice, training: bool):
+    def _draw(self, size, places):
+        """A number from 0 to 1 for each feature (b, C) that may drop out, or None.
+
+        A function of (seed, step, place in the global batch), not of a layer's state: the same on
+        any number of replicas, in any microbatch, and after resuming.
+        """
         if not self.config.dropout:
-            return tf.cast(self._network(part.clips, training=training), tf.float32)
-        # Which features drop out is a function of (seed, step, example), not of a layer's state:
-        # the same on any number of replicas, in any microbatches, and after resuming.
-        features = self._network(part.clips, training=training)  # (b, C)
-        shape = (part.size, features.shape[-1])
+            return None
+        shape = (size, self._network.output.shape[-1])
         draw = tf.random.stateless_uniform(shape, (self.config.seed, self.steps_done))
-        draw = draw[part.first : part.first + tf.shape(part.labels, out_type=tf.int64)[0]]
-        kept = tf.cast(draw >= self.config.dropout, features.dtype) / (1.0 - self.config.dropout)
-        return tf.cast(self.model.layers[-1](features * kept), tf.float32)
+        return tf.gather(draw, places)
+
+    def _logits(self, outputs, draw):
+        """(b, N) float32 of what the network gives: themselves, or features to drop out."""
+        if draw is not None:
+            kept = tf.cast(draw >= self.config.dropout, outputs.dtype)
+            outputs = self.model.layers[-1](outputs * (kept / (1.0 - self.config.dropout)))
+        return tf.cast(outputs, tf.float32)
