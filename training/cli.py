@@ -17,15 +17,16 @@ from absl import flags
 from r21d_keras import __version__
 
 from .commands import COMMANDS
-from .commands.command import DONE, FAILED, INTERRUPTED, USAGE, UsageError
+from .commands.command import DONE, FAILED, INTERRUPTED, LOST, USAGE, UsageError
+from .distribution.lost import WorkerLostError
 
 
 def main(argv: list[str] | None = None) -> int:
     """Runs `r21d` with `argv`, without the program's name (None: those of this process).
 
     Returns:
-        0 if what was asked is done, 1 on an error, 2 if the command line is wrong. Errors are one
-        line on stderr; --verbosity=1 adds the traceback.
+        0 if what was asked is done, 1 on an error, 2 if the command line is wrong, 69 if another
+        worker was lost. Errors are one line on stderr; --verbosity=1 adds the traceback.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow's start-up notices
     _prepare_streams()
@@ -110,6 +111,9 @@ def _run(name: str, arguments: list[str]) -> int:
     except KeyboardInterrupt:
         print(f"r21d {name}: interrupted.", file=sys.stderr)
         return INTERRUPTED
+    except WorkerLostError as error:
+        print(f"r21d {name}: {_fold(error)}", file=sys.stderr)
+        return LOST
     except BrokenPipeError:
         raise
     except Exception as error:  # the outermost frame: whatever it is, say it and return a code

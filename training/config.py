@@ -159,9 +159,13 @@ class TrainConfig(Augmentation):
 
     strategy: str = option(
         "mirrored",
-        "mirrored: a replica for each GPU, or num_cpu_replicas; one: one device",
-        choices=("mirrored", "one"),
+        "mirrored: a replica for each GPU, or num_cpu_replicas; one: one device; "
+        "multi_worker_mirrored: the GPUs of all processes that TF_CONFIG or SLURM names",
+        choices=("mirrored", "one", "multi_worker_mirrored"),
         resume="free if sync_bn",
+    )
+    worker_timeout_s: float = option(
+        600.0, "multi_worker_mirrored: seconds to wait for the others", above=0.0, resume="free"
     )
     num_cpu_replicas: int = option(
         1, "replicas where there is no GPU", low=1, resume="free if sync_bn"

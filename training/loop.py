@@ -15,6 +15,7 @@ from r21d_keras._keras import backend_variable
 
 from .config import TrainConfig
 from .distribution.slices import distribute
+from .distribution.workers import Workers
 from .optimization.averages import Averages
 from .optimization.losses import means
 from .optimization.optimizer import restart
@@ -51,6 +52,7 @@ class Loop:
     ):
         self.model, self.optimizer, self.schedule = model, optimizer, schedule
         self.strategy, self.config = strategy, config
+        self._workers = Workers(strategy)
         optimizer.build(model.trainable_variables)
         self.steps_done = tf.Variable(0, dtype=tf.int64, trainable=False)
         self.averages = Averages(model.weights, config.ema_decay) if config.ema_decay else None
@@ -110,7 +112,7 @@ class Loop:
             self._check_epoch(logs)
             self.place = Place(epoch + 1)
             listeners.on_epoch_end(epoch, logs)
-            if self.driven.stop_training:
+            if self._workers.any(self.driven.stop_training):
                 break
         listeners.on_train_end(logs)
         return logs

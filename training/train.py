@@ -8,8 +8,8 @@ continues after the last finished epoch and ends with the same weights as if it 
 
 import contextlib
 import json
-import pathlib
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 
 import keras
 import tensorflow as tf
@@ -23,8 +23,10 @@ from .config import ConfigError, TrainConfig, validate
 from .data.datasets import load_dataset
 from .data.pipeline import BadVideos, clips_in_epoch, train_batches, validation_batches
 from .data.video_set import VideoSet
+from .distribution.agreement import agree
 from .distribution.slices import Part
 from .distribution.strategy import make_strategy
+from .distribution.workers import Workers
 from .history import read_history
 from .loop import Loop
 from .model_dir import build_model, save_weights
@@ -35,7 +37,7 @@ from .run_folder import ModelDir, write_text
 from .start import Start, find_start, freeze, load_start
 from .state.checkpoints import RunState
 from .state.resume import check_data, check_resumable, describe_data
-from .state.run_lock import sole_writer
+from .state.worker_folder import own_folder
 
 
 def train(config: TrainConfig, callbacks: Iterable[keras.callbacks.Callback] = ()) -> dict:
@@ -52,74 +54,107 @@ def train(config: TrainConfig, callbacks: Iterable[keras.callbacks.Callback] = (
 
     Raises:
         ConfigError: values that cannot be run, or values or data that are not those of the run in
-            model_dir; a model_dir that cannot be made, or in which another process trains.
+            model_dir, or of another worker; a model_dir that cannot be made, or in which another
+            process trains.
         ValueError: data or weights that are not as expected.
         DivergedError: if the loss or a weight is not finite.
         VideoError: a video that fails in mid-run, with on_bad_video="stop".
+        WorkerLostError: with several workers, if another never came or has ended.
     """
     validate(config)
     if not config.model_dir:
         raise ConfigError("model_dir='': expected the folder in which the run is kept.")
-    folder = ModelDir(pathlib.Path(config.model_dir))
-    with sole_writer(folder.root):
-        return _train(config, folder, callbacks)
-
-
-def _train(config: TrainConfig, folder: ModelDir, callbacks) -> dict:
-    fresh = not check_resumable(folder, config)
-    start = find_start(config) if fresh else None
     strategy = make_strategy(config)
-    _check_batch(config, strategy)
+    workers = Workers(strategy)
+    with workers.noticing_losses(), contextlib.ExitStack() as held:
+        with workers.failing_together():
+            folder = held.enter_context(own_folder(config, workers))
+            found = _look(config, folder, workers)
+        agree(workers, config, found.data)
+        logs = _train(config, folder, strategy, found, callbacks)
+        workers.wait()  # who ends before the others have saved would be lost to them
+        return logs
+
+
+@dataclass
+class _Found:
+    """What a run starts from. `start` may hold as many numbers as the network."""
+
+    start: Start | None
+    videos: VideoSet
+    test_videos: VideoSet | None
+    data: dict
+
+
+def _look(config: TrainConfig, folder: ModelDir, workers: Workers) -> _Found:
+    """Checks all that can be checked before the network is made."""
+    fresh = not check_resumable(folder, config)
+    start = find_start(config) if fresh and workers.is_chief else None
+    _check_batch(config, workers.part.replicas)
     videos = load_dataset(config, "train")
     test_videos = load_dataset(config, "test") if config.validate_every else None
     _check_classes(folder, videos, test_videos)
     data = describe_data({"train": videos, "test": test_videos})
     if not fresh:
         check_data(folder, data)
-    loop = _make_loop(config, strategy, videos, start)
-    del start  # it may hold as many numbers as the network
-    write_text(folder.data, json.dumps(data, indent=2) + "\n")
+    return _Found(start, videos, test_videos, data)
+
+
+def _train(config: TrainConfig, folder: ModelDir, strategy, found: _Found, callbacks) -> dict:
+    videos, test_videos, workers = found.videos, found.test_videos, Workers(strategy)
+    loop = _make_loop(config, strategy, videos, found.start)
+    found.start = None
+    write_text(folder.data, json.dumps(found.data, indent=2) + "\n")
     folder.write_run(config, videos.classes)
-    return _run(loop, folder, videos, test_videos, callbacks)
-
-
-def _run(loop: Loop, folder: ModelDir, videos, test_videos, callbacks) -> dict:
-    config, bad_videos = loop.config, BadVideos()
-    state = RunState(loop, folder)
-    first_epoch = state.restore()
-    validate_now = test_videos and _validation(loop, test_videos, config, bad_videos)
+    state, bad_videos = RunState(loop, folder), BadVideos()
+    with workers.failing_together():
+        state.restore()
+    first_epoch = state.share(workers)
+    listeners = [*callbacks, KeepState(loop, state, folder)]
+    if workers.is_chief:
+        listeners = _of_chief(listeners, folder, first_epoch, clips_in_epoch(videos, config))
     try:
         logs = loop.run(
-            lambda epoch, step=0: train_batches(videos, config, epoch, bad_videos, step),
-            validate_now,
-            [
-                HistoryFile(folder.history, first_epoch),
-                keras.callbacks.TensorBoard(str(folder.events), write_graph=False),
-                *callbacks,
-                Progress(clips_in_epoch(videos, config)),
-                KeepState(loop, state, folder),
-                Curves(folder),
-            ],
+            lambda epoch, step=0: train_batches(
+                videos, config, epoch, bad_videos, step, workers.part
+            ),
+            test_videos and _validation(loop, test_videos, bad_videos, workers.part),
+            listeners,
         )
     except tf.errors.OpError as error:  # how TensorFlow reports what its input pipeline raised
         raise (bad_videos.fatal or error) from None
     _finish(loop, folder, validated=float(state.best_accuracy) >= 0)
     _report_bad(videos, test_videos, bad_videos)
-    logs = logs or _last_logs(folder)
+    logs = logs or (_last_logs(folder) if workers.is_chief else {})
     if float(state.best_accuracy) >= 0:
         logs["best_val_accuracy"] = float(state.best_accuracy)
     return logs
 
 
+def _of_chief(listeners: list, folder: ModelDir, first_epoch: int, clips_per_epoch: int) -> list:
+    """`listeners`, of which KeepState is the last, among those that write down what they see."""
+    *others, keep = listeners
+    return [
+        HistoryFile(folder.history, first_epoch),
+        keras.callbacks.TensorBoard(str(folder.events), write_graph=False),
+        *others,
+        Progress(clips_per_epoch),
+        keep,
+        Curves(folder),
+    ]
+
+
 def _make_loop(config: TrainConfig, strategy, videos: VideoSet, start: Start | None) -> Loop:
     keras.utils.set_random_seed(config.seed)
-    with strategy.scope(), _precision(config.precision):
-        model = build_model(config, len(videos.classes))
-        if start:
+    steps = -(-clips_in_epoch(videos, config) // config.global_batch_size)
+    schedule = make_schedule(config, steps)
+    with _precision(config.precision):
+        with strategy.scope():
+            model = build_model(config, len(videos.classes))
+        if start:  # on the chief alone: outside of the scope, in which all make the same variables
             load_start(model, config, start, videos.classes)
         freeze(model, config.freeze_until)
-        steps = -(-clips_in_epoch(videos, config) // config.global_batch_size)
-        schedule = make_schedule(config, steps)
+    with strategy.scope(), _precision(config.precision):
         loop = Loop(model, make_optimizer(config, schedule), schedule, strategy, config)
     _log_network(model, config, videos)
     return loop
@@ -154,10 +189,10 @@ def _precision(name: str):
 
 
 def _validation(
-    loop: Loop, videos: VideoSet, config: TrainConfig, bad_videos: BadVideos
+    loop: Loop, videos: VideoSet, bad_videos: BadVideos, part: Part
 ) -> Callable[[], dict[str, float]]:
     """Loss and accuracy of the middle clip of each video, once each."""
-    batches = validation_batches(videos, config, bad_videos, Part())
+    batches = validation_batches(videos, loop.config, bad_videos, part)
     return lambda: loop.evaluate(batches)
 
 
@@ -180,8 +215,8 @@ def _report_bad(videos: VideoSet, test_videos: VideoSet | None, bad_videos: BadV
         logging.warning("%d videos could not be read in mid-run.", len(bad_videos))
 
 
-def _check_batch(config: TrainConfig, strategy) -> None:
-    replicas, steps = strategy.num_replicas_in_sync, config.gradient_accumulation_steps
+def _check_batch(config: TrainConfig, replicas: int) -> None:
+    steps = config.gradient_accumulation_steps
     if config.global_batch_size < replicas * steps:
         each = f", each with gradient_accumulation_steps={steps}" if steps > 1 else ""
         raise ConfigError(

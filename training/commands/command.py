@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from absl import flags
 
 DONE, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130  # 130: 128 + SIGINT, as shells have it
+LOST = 69  # another worker never came or has ended: EX_UNAVAILABLE of sysexits.h
 
 
 class UsageError(Exception):

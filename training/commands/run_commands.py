@@ -1,5 +1,7 @@
 """The commands of runs: train, evaluate, export and predict, and the demo of them all."""
 
+import os
+
 from absl import flags
 
 from .command import DONE, FAILED, Command, UsageError, no_more, required, starting_quietly
@@ -22,6 +24,9 @@ def _train(values: flags.FlagValues, positional: list[str]) -> int:
         raise UsageError(str(error)) from None
     if not config.model_dir:
         raise UsageError("--model_dir is missing: the folder in which the run is kept.")
+    if config.strategy == "multi_worker_mirrored" and os.environ["TF_CPP_MIN_LOG_LEVEL"] == "2":
+        # Of a worker that is lost TensorFlow itself writes a dozen lines; we say it in one.
+        os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
     with starting_quietly():
         from ..train import train
 

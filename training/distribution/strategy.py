@@ -1,11 +1,15 @@
 """Which devices a run uses, as a tf.distribute strategy."""
 
+import dataclasses
 import functools
+import threading
 
 import tensorflow as tf
 from absl import logging
 
 from ..config import ConfigError, TrainConfig
+from .cluster import Cluster, find_cluster
+from .lost import WorkerLostError
 
 
 def make_strategy(config: TrainConfig) -> tf.distribute.Strategy:
@@ -15,31 +19,105 @@ def make_strategy(config: TrainConfig) -> tf.distribute.Strategy:
     asked for before TensorFlow has run anything in this process, and one process can have one such
     number only: TensorFlow keeps the group of devices that first added tensors up.
 
+    With several workers it waits for all of them. Nothing in TensorFlow may have run before.
+
     Raises:
-        ConfigError: if TensorFlow has started with fewer CPU devices than are wanted; several
-            replicas with jit_compile.
+        ConfigError: if TensorFlow has started with fewer CPU devices than are wanted, or too early
+            to connect with other workers; if it is not told which these are; several replicas with
+            jit_compile.
+        WorkerLostError: if they have not all come within config.worker_timeout_s.
     """
     gpus = tf.config.list_physical_devices("GPU")
-    if not gpus:
-        _split_cpu(config.num_cpu_replicas)
-    kind, count = ("GPU", len(gpus)) if gpus else ("CPU", config.num_cpu_replicas)
-    if config.jit_compile and config.strategy != "one" and count > 1:
-        raise ConfigError(
-            f"jit_compile=True takes one replica, and here are {count}: what XLA compiles cannot "
-            "meet other replicas, as statistics over all of them do. Use --strategy=one, or leave "
-            "it out."
-        )
-    if config.strategy == "one" or config.jit_compile:
-        strategy = tf.distribute.OneDeviceStrategy(f"{kind}:0")
+    if config.strategy == "multi_worker_mirrored":
+        strategy = _of_several_workers(config, on_cpu=not gpus)
     else:
-        strategy = _mirrored(tuple(f"{kind}:{i}" for i in range(count)))
+        strategy = _of_one_process(config, len(gpus))
     logging.info(
-        "Strategy %s: %d replica(s) on %s.",
+        "Strategy %s: %d replica(s)%s on %s.",
         config.strategy,
         strategy.num_replicas_in_sync,
+        ", of which here" * (config.strategy == "multi_worker_mirrored"),
         ", ".join(name.rpartition("device:")[2] for name in strategy.extended.worker_devices),
     )
     return strategy
+
+
+def in_one_process(config: TrainConfig) -> TrainConfig:
+    """`config` for a use of its run that needs no other workers, such as its evaluation."""
+    if config.strategy != "multi_worker_mirrored":
+        return config
+    return dataclasses.replace(config, strategy="mirrored")
+
+
+def _of_one_process(config: TrainConfig, num_gpus: int) -> tf.distribute.Strategy:
+    if not num_gpus:
+        _split_cpu(config.num_cpu_replicas)
+    kind, count = ("GPU", num_gpus) if num_gpus else ("CPU", config.num_cpu_replicas)
+    if config.jit_compile and config.strategy != "one" and count > 1:
+        raise _not_compiled(f"here are {count}")
+    if config.strategy == "one" or config.jit_compile:
+        return tf.distribute.OneDeviceStrategy(f"{kind}:0")
+    return _mirrored(tuple(f"{kind}:{i}" for i in range(count)))
+
+
+def _of_several_workers(config: TrainConfig, on_cpu: bool) -> tf.distribute.Strategy:
+    if on_cpu and config.num_cpu_replicas > 1:
+        raise ConfigError(
+            f"num_cpu_replicas={config.num_cpu_replicas}: without a GPU each worker is one "
+            "replica. Give --num_cpu_replicas=1, and start more workers for more replicas."
+        )
+    cluster = find_cluster()
+    if config.jit_compile:
+        raise _not_compiled(f"here are those of {len(cluster)} workers")
+    return _connected(cluster, config.worker_timeout_s)
+
+
+# A process joins one cluster, once.
+@functools.cache
+def _connected(cluster: Cluster, timeout_s: float) -> tf.distribute.Strategy:
+    """The strategy of all workers, when they have come.
+
+    TensorFlow has no limit to how long its chief waits for them; so it waits in a thread.
+    """
+    done = []
+
+    def connect():
+        try:
+            strategy = tf.distribute.MultiWorkerMirroredStrategy(cluster.resolver)
+            done.append((strategy, None))
+        except Exception as error:
+            done.append((None, error))
+
+    logging.info("Worker %d of %d, at %s.", cluster.index, len(cluster), cluster.address)
+    thread = threading.Thread(target=connect, name="connect", daemon=True)
+    thread.start()
+    thread.join(timeout_s)
+    if not done:
+        raise WorkerLostError(cluster.absent(timeout_s))
+    strategy, error = done[0]
+    if error:
+        raise _why(cluster, error) from None
+    return strategy
+
+
+def _not_compiled(found: str) -> ConfigError:
+    return ConfigError(
+        f"jit_compile=True takes one replica, and {found}: what XLA compiles cannot meet other "
+        "replicas, as statistics over all of them do. Use --strategy=one, or leave it out."
+    )
+
+
+def _why(cluster: Cluster, error: Exception) -> Exception:
+    text = str(error).strip().splitlines()[0]
+    if isinstance(error, RuntimeError):
+        return ConfigError(
+            f"Workers cannot be connected ({text}). TensorFlow has been used in this process "
+            "before; call train before any other use of it, or start a new process."
+        )
+    return WorkerLostError(
+        f"{cluster.address} could not be connected with the other workers ({text}). Look at what "
+        "they say, and start all of them again."
+    )
 
 
 # TensorFlow numbers collective operations by strategy object, but keeps one table of them for the

@@ -19,7 +19,7 @@ from ..data.listings import Places
 from ..data.pipeline import BadVideos
 from ..data.video import VideoError
 from ..data.video_set import VideoSet
-from ..distribution.strategy import make_strategy
+from ..distribution.strategy import in_one_process, make_strategy
 from ..model_dir import ModelDir
 from .multi_label import MultiLabelTally
 from .network import Network, load_networks
@@ -124,7 +124,7 @@ def _prepared(
     model_dir: str | os.PathLike, protocol: Protocol, weights: str, config: TrainConfig
 ) -> tuple[list[Network], Protocol]:
     """A network for each device, ready for the protocol, of which nothing is left open."""
-    devices = make_strategy(config).extended.worker_devices
+    devices = make_strategy(in_one_process(config)).extended.worker_devices
     networks = load_networks(model_dir, weights, protocol, devices)
     protocol = settled(protocol, config, networks[0].reach)
     if protocol.overlap == "share":

@@ -6,6 +6,7 @@ import tensorflow as tf
 from absl import logging
 
 from ..config import ConfigError
+from ..distribution.workers import Workers
 from ..loop import Loop
 from ..model_dir import ModelDir
 from .place import Place
@@ -57,6 +58,15 @@ class RunState:
             except (tf.errors.OpError, IndexError, AssertionError, ValueError) as error:
                 raise ConfigError(self._unreadable(path, error)) from None
             logging.info("Continuing after epoch %d.", int(self.epochs_done))
+        return self._stand()
+
+    def share(self, workers: Workers) -> int:
+        """Gives all workers the state that the chief has; returns the epochs that are done."""
+        found = tf.train.TrackableView(self._checkpoint).descendants()
+        workers.take_chiefs([part for part in found if isinstance(part, tf.Variable)])
+        return self._stand()
+
+    def _stand(self) -> int:
         self._loop.place = Place(int(self.epochs_done))
         return int(self.epochs_done)
 
