@@ -15,7 +15,7 @@ from r21d_keras._keras import backend_variable
 
 from .config import TrainConfig
 from .distribution.slices import distribute
-from .distribution.workers import Workers
+from .distribution.waiting import timed_next
 from .optimization.averages import Averages
 from .optimization.losses import means
 from .optimization.optimizer import restart
@@ -40,6 +40,7 @@ class Loop:
         place: where the run stands; set it, with all that a checkpoint has, to go on from there.
         averages: the model's averaged weights, or None.
         num_traces: how often TensorFlow has traced a training or an evaluation step.
+        waited_s: seconds in which training stood and waited for a batch, since this was made.
     """
 
     def __init__(
@@ -56,7 +57,7 @@ class Loop:
         optimizer.build(model.trainable_variables)
         self.steps_done = tf.Variable(0, dtype=tf.int64, trainable=False)
         self.averages = Averages(model.weights, config.ema_decay) if config.ema_decay else None
-        self.num_traces, self.place = 0, Place()
+        self.num_traces, self.waited_s, self.place = 0, 0.0, Place()
         self._interrupted: Callable[[], bool] = lambda: False
         # Callbacks see a model with an optimizer; it shares all layers with `model`, whose saved
         # weights stay free of the optimizer's state.
@@ -117,7 +118,9 @@ class Loop:
         listeners.on_train_end(logs)
         return logs
 
-    def evaluate(self, dataset: tf.data.Dataset) -> dict[str, float]:
+    def evaluate(
+        self, dataset: tf.data.Dataset, after_batch: Callable[[], None] = lambda: None
+    ) -> dict[str, float]:
         """Loss and accuracy of the final weights on `dataset`, each example counted once."""
         totals, batches = tf.zeros(3), distribute(dataset, self.strategy)
         if self._test_call is None:  # the signature leaves the batch size open: one trace for all
@@ -125,7 +128,9 @@ class Loop:
         iterator = iter(batches)
         with self.final_weights():
             for _ in range(num_batches(dataset)):
+                self._check_interrupted()
                 totals += self._test_call(next(iterator))
+                after_batch()
         return means(totals.numpy())
 
     @contextlib.contextmanager
@@ -147,7 +152,9 @@ class Loop:
             self._check_interrupted()
             count = self._steps_of_call(num_steps - step)
             listeners.on_train_batch_begin(step)
-            totals, bad = self._train_call(iterator, tf.constant(count), head_alone, totals)
+            told = self._train_call(iterator, tf.constant(count), head_alone, totals)
+            totals, bad, waited_s = told
+            self.waited_s += float(waited_s)
             if (bad := int(bad)) >= 0:
                 what = "The loss became infinite or no number"
                 raise self._diverged(what, step + bad, steps_ago=count - bad)
@@ -198,17 +205,22 @@ class Loop:
         return DivergedError(what, rate, self.place.epochs, step)
 
     def _train_steps(self, iterator, count, head_alone, totals):
-        """Adds `count` steps to `totals`, float64; says also which was the first to fail, or -1."""
+        """Adds `count` steps to `totals`, float64.
+
+        Says also which was the first to fail, or -1, and for how many seconds it had to wait.
+        """
         self.num_traces += 1
-        first_bad = tf.constant(-1)
+        first_bad, waited_s = tf.constant(-1), tf.constant(0.0, tf.float64)
         for i in tf.range(count):
-            found = self._step.train(next(iterator), head_alone)
+            batch, seconds = timed_next(iterator, after=totals)
+            waited_s += seconds
+            found = self._step.train(batch, head_alone)
             first_bad = tf.where((first_bad < 0) & ~tf.math.is_finite(found[0]), i, first_bad)
             totals += tf.cast(found, totals.dtype)
             self.steps_done.assign_add(1)
             if self.averages is not None:
                 self.averages.update()
-        return totals, first_bad
+        return totals, first_bad, waited_s
 
     def _test_batch(self, batch):
         self.num_traces += 1
