@@ -136,4 +136,4 @@ def test_a_short_run(make, options, make_config, test_data, tmp_path, log):
     assert run.weights("final").is_file()
     classes = {"hmdb51": 2, "kinetics400": 2, "sports1m": 3}[config.dataset]
     assert len((run.root / "classes.txt").read_text().splitlines()) == classes
-    assert ("1 of 5 listed videos are not there" in log.text) == (config.dataset == "kinetics400")
+    assert ("1 of 5 listed videos is not there" in log.text) == (config.dataset == "kinetics400")

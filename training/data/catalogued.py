@@ -13,6 +13,7 @@ class Catalogued:
     label_sets: labels of each, indices into `classes`; one each unless the data set has several.
     membership: for each the subset, "train" or "test", that it is in, by split. Videos may share
         one dict: do not change them.
+    places: for each its place in the list of that subset, from 0, for each of these splits.
     missing: names of videos that are listed, but not there, where the data set allows it.
     """
 
@@ -22,6 +23,7 @@ class Catalogued:
     paths: tuple[str, ...]
     label_sets: tuple[tuple[int, ...], ...]
     membership: tuple[dict[int, str], ...]
+    places: tuple[tuple[int, ...], ...]
     missing: tuple[str, ...] = ()
 
 
@@ -38,21 +40,22 @@ def listed(name: str, places: Places) -> Catalogued:
     lists, errors = read_lists(name, places)
     if errors:
         raise errors[0]
-    classes, paths, label_sets, member, missing = None, {}, {}, {}, {}
-    for place, found in lists.items():
+    classes, paths, label_sets, member, order, missing = None, {}, {}, {}, {}, {}
+    for split_and_subset, found in lists.items():
         there = present(found, row.may_miss)
         if classes not in (None, there.classes):
             raise ValueError(f"{found.source}: has other classes than the lists before.")
         classes = there.classes
         missing.update(dict.fromkeys(there.missing))
         rows = zip(found.names, found.label_sets, found.paths, strict=True)
-        for video, labels, path in rows:
+        for place, (video, labels, path) in enumerate(rows):
             if not path:
                 continue
             if label_sets.setdefault(video, labels) != labels:
                 raise ValueError(f"{found.source}: {video} has other labels than in another list.")
             paths[video] = path
-            member.setdefault(video, []).append(place)
+            member.setdefault(video, []).append(split_and_subset)
+            order.setdefault(video, []).append(place)
     _check_subsets(name, member)
     return Catalogued(
         name,
@@ -61,6 +64,7 @@ def listed(name: str, places: Places) -> Catalogued:
         tuple(paths.values()),
         tuple(label_sets.values()),
         _shared(member),
+        tuple(map(tuple, order.values())),
         tuple(missing),
     )
 

@@ -2,8 +2,8 @@
 
 import re
 
-_NOUNS = {f"{noun}s": noun for noun in "file folder frame label line list shard subset video".split()}
-_NOUNS |= {"classes": "class"}
+_REGULAR = ("file", "folder", "frame", "label", "line", "list", "shard", "subset", "video")
+_NOUNS = {f"{noun}s": noun for noun in _REGULAR} | {"classes": "class"}
 _VERBS = {"are": "is", "have": "has"}
 
 

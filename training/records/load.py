@@ -35,6 +35,7 @@ def load_records(config, subset: str) -> VideoSet:
     manifest = read_manifest(folder) or scan(folder, config.dataset)
     _check_fits(manifest, config)
     chosen = [r for r in manifest.records if r.splits.get(config.split) == subset]
+    chosen.sort(key=lambda record: record.place(config.split))  # as the videos themselves come
     _check_frames(folder, chosen, config)
     _check_shards(folder, manifest, {record.shard for record in chosen})
     names = [shard["name"] for shard in manifest.shards]

@@ -13,20 +13,22 @@ from .plan import Plan
 
 NAME = "manifest.json"
 VERSION = 1
-_OF_ITEM = ("name", "labels", "splits", "shard")
+_OF_ITEM = ("name", "labels", "splits", "places", "shard")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Record:
     """One video: what it is, and its record at byte `offset` of shard number `shard`.
 
-    labels: all of its classes. splits: its subset, by official split. length: bytes.
+    labels: all of its classes. splits: its subset, by official split. places: where in the list of
+    that subset, for each of the splits; () where there are no lists. length: bytes.
     frame_rate: Hz of the `frames`. duration_s: of the video. more: what else its encoder said.
     """
 
     name: str
     labels: tuple[int, ...]
     splits: Mapping[int, str]
+    places: tuple[int, ...] = ()
     shard: int
     offset: int
     length: int
@@ -36,6 +38,10 @@ class Record:
     height: int
     width: int
     more: Mapping = field(default_factory=dict)
+
+    def place(self, split: int) -> int:
+        """Where it comes in the list of its subset; 0 where nothing says."""
+        return dict(zip(self.splits, self.places, strict=False)).get(split, 0)
 
     def as_entry(self) -> dict:
         """What the journal of its shard says of it."""
@@ -131,7 +137,7 @@ def manifest_of(plan: Plan, shards: list[tuple[list[dict], dict]]) -> Manifest:
                 reason, splits = entry["skipped"], dict(item.splits)
                 skipped.append({"name": item.name, "reason": reason, "splits": splits})
             else:
-                of_item = {"name": item.name, "labels": item.labels, "splits": item.splits}
+                of_item = {name: getattr(item, name) for name in _OF_ITEM if name != "shard"}
                 records.append(_of_row({**of_item, "shard": number, **entry}))
     return Manifest(
         kind=plan.kind,
@@ -159,8 +165,9 @@ def _as_row(record: Record) -> dict:
 
 
 def _of_row(row: dict) -> Record:
+    row = {"places": (), **row}
     known = {f.name: row.pop(f.name) for f in fields(Record) if f.name != "more"}
-    known["labels"] = tuple(known["labels"])
+    known |= {name: tuple(known[name]) for name in ("labels", "places")}
     known["splits"] = _splits(known["splits"])
     return Record(**known, more=row)
 

@@ -26,6 +26,7 @@ class Item:
     labels: all of its classes, as numbers.
     label_names: their names.
     splits: in which subset it is, "train" or "test", for each official split it belongs to.
+    places: where in the list of that subset, for each of these splits.
     """
 
     name: str
@@ -33,6 +34,7 @@ class Item:
     labels: tuple[int, ...]
     label_names: tuple[str, ...]
     splits: Mapping[int, str] = field(default_factory=dict)
+    places: tuple[int, ...] = ()
 
 
 Encoder = Callable[[Item], tuple[bytes, dict]]
@@ -156,10 +158,17 @@ def make_plan(
 
 
 def _items(videos: Catalogued) -> list[Item]:
-    rows = zip(videos.names, videos.paths, videos.label_sets, videos.membership, strict=True)
+    rows = zip(
+        videos.names,
+        videos.paths,
+        videos.label_sets,
+        videos.membership,
+        videos.places,
+        strict=True,
+    )
     return [
-        Item(name, path, labels, tuple(videos.classes[label] for label in labels), splits)
-        for name, path, labels, splits in rows
+        Item(name, path, labels, tuple(videos.classes[label] for label in labels), splits, places)
+        for name, path, labels, splits, places in rows
     ]
 
 
