@@ -12,10 +12,10 @@ from r21d_keras.clips import frame_times, random_start
 from ..data.decoder import TOLERANCE_S, LostSourceError, VideoError
 from ..data.frames import ClipSpec, resize_frame
 from ..data.video import filled
+from ..remote.folders import folder_at
 from ..remote.urls import RemoteError
 from .keys import IMAGE
 from .manifest import Record
-from .place import folder_at
 from .rgb import decode_frame
 from .sequence_example import Value, find_steps, read_between, values
 from .tfrecord import HEAD, OVERHEAD_BYTES, RecordError, check_record

@@ -1,4 +1,4 @@
-"""Where records lie: a folder of this machine, or one at a URL."""
+"""Folders of this machine and at URLs, read in the same way."""
 
 import os
 import pathlib
@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import BinaryIO
 
-from ..remote.urls import AbsentError, is_remote, join, shown
+from .urls import AbsentError, is_remote, join, shown
 
 _ASKED_AT_ONCE = 16  # sizes of shards; a server takes a tenth of a second for each
 
@@ -24,6 +24,10 @@ class Folder:
     def path(self, name: str) -> str:
         """That of a file in it, for messages."""
         return str(self._root / name)
+
+    def is_there(self) -> bool:
+        """Whether there is such a folder."""
+        return self._root.is_dir()
 
     def text(self, name: str) -> str | None:
         """What a file holds, UTF-8; None where there is none."""
@@ -45,7 +49,7 @@ class RemoteFolder:
     """A folder at a URL. All that asks its server raises RemoteError if that does not answer."""
 
     def __init__(self, url: str):
-        from ..remote.window import Windows
+        from .window import Windows
 
         self._url = url.rstrip("/")
         self._windows = Windows(self._url)
@@ -58,9 +62,13 @@ class RemoteFolder:
         """That of a file in it, for messages."""
         return shown(join(self._url, name))
 
+    def is_there(self) -> bool:
+        """It is: servers have files, and folders are parts of their names."""
+        return True
+
     def text(self, name: str) -> str | None:
         """What a file holds, UTF-8; None where there is none."""
-        from ..remote.files import read
+        from .files import read
 
         try:
             return read(join(self._url, name)).decode("utf-8")
