@@ -16,6 +16,7 @@ from r21d_keras._keras import backend_variable
 from .config import TrainConfig
 from .distribution.slices import distribute
 from .distribution.waiting import timed_next
+from .distribution.workers import Workers
 from .optimization.averages import Averages
 from .optimization.losses import means
 from .optimization.optimizer import restart
