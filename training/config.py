@@ -19,7 +19,7 @@ from .data.augmentation_options import Augmentation
 from .data.catalog import DATASETS
 from .flow.methods import METHODS
 from .flow.streams import STREAMS
-from .options import ConfigError, option, violations
+from .options import ConfigError, option, step_range, violations
 
 # "best" by accuracy on the test videos, which flatters it there: what is reported is "final".
 WEIGHTS = ("final", "best")
@@ -171,6 +171,12 @@ class TrainConfig(Augmentation):
         1, "replicas where there is no GPU", low=1, resume="free if sync_bn"
     )
     steps_per_call: int = option(8, "steps inside one call of TensorFlow", low=1, resume="free")
+    profile_steps: str = option(
+        "",
+        "FIRST,LAST: steps to profile for TensorBoard, counted from 1 at this start; empty: none",
+        resume="free",
+        read=step_range,
+    )
     seed: int = option(0, "seed of weights, clips and dropout", low=0, high=2**31 - 1)
     num_readers: int = option(0, "videos decoded at once; 0: one a CPU core", low=0, resume="free")
     validate_every: int = option(1, "epochs between validations; 0: never", low=0)
