@@ -1,6 +1,5 @@
 """What records of flow say of the flow in them, and whether it is what a run wants."""
 
-import pathlib
 from collections.abc import Mapping
 
 from ..options import ConfigError
@@ -18,7 +17,7 @@ def numbers_of_records(values: Mapping) -> dict:
     """
     if values.get("stream") != "flow" or not values.get("records"):
         return {}
-    manifest = read_manifest(pathlib.Path(values["records"]))
+    manifest = read_manifest(values["records"])
     return {"flow_method": manifest.plan["method"]} if manifest and manifest.kind == KIND else {}
 
 

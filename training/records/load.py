@@ -1,6 +1,5 @@
 """The videos of a data set from the records that were made of it."""
 
-import os
 import pathlib
 from collections.abc import Sequence
 
@@ -11,8 +10,10 @@ from ..flow.kept import KIND as FLOW
 from ..flow.kept import check_flow
 from ..flow.source import FlowSource
 from ..options import ConfigError
+from ..remote.folders import Folder, RemoteFolder, folder_at
+from ..remote.urls import is_remote
 from .foreign import scan
-from .manifest import Manifest, Record, read_manifest
+from .manifest import NAME, Manifest, Record, read_manifest
 from .reader import RecordSource
 from .rgb import KIND as RGB
 
@@ -26,13 +27,14 @@ def load_records(config, subset: str) -> VideoSet:
     Raises:
         ConfigError: no records, or of another data set, split or stream; at a lower rate or
             smaller than `config` asks for; shards that are absent or cut off.
+        RemoteError: a server that does not give them.
     """
-    folder = pathlib.Path(config.records)
-    if not folder.is_dir():
+    folder = folder_at(config.records)
+    if not folder.is_there():
         raise ConfigError(
             f"records={config.records!r}: no such folder; expected one that `r21d prepare` made."
         )
-    manifest = read_manifest(folder) or scan(folder, config.dataset)
+    manifest = read_manifest(config.records) or _scanned(config)
     _check_fits(manifest, config)
     chosen = [r for r in manifest.records if r.splits.get(config.split) == subset]
     chosen.sort(key=lambda record: record.place(config.split))  # as the videos themselves come
@@ -44,7 +46,7 @@ def load_records(config, subset: str) -> VideoSet:
         manifest.classes,
         tuple(record.name for record in chosen),
         tuple(record.labels[0] for record in chosen),
-        SOURCES[manifest.kind](folder, names, chosen),
+        SOURCES[manifest.kind](config.records, names, chosen),
         get_dataset(manifest.dataset).mirror_safe,
         left_out=tuple(
             (row["name"], row["reason"])
@@ -54,6 +56,17 @@ def load_records(config, subset: str) -> VideoSet:
         label_sets=tuple(r.labels for r in chosen) if manifest.multi_label else (),
         missing=manifest.missing,
     )
+
+
+def _scanned(config) -> Manifest:
+    """What records of others hold, which have no manifest."""
+    if is_remote(config.records):
+        raise ConfigError(
+            f"records={config.records!r}: there is no {NAME}. Expected a folder that `r21d "
+            "prepare` made. For records of another program make one where they are, by `r21d "
+            "prepare --scan --out=FOLDER`, and put it beside them."
+        )
+    return scan(pathlib.Path(config.records), config.dataset)
 
 
 def _check_fits(manifest: Manifest, config) -> None:
@@ -78,7 +91,7 @@ def _check_fits(manifest: Manifest, config) -> None:
         check_flow(manifest, config)
 
 
-def _check_frames(folder: pathlib.Path, records: Sequence[Record], config) -> None:
+def _check_frames(folder: Folder | RemoteFolder, records: Sequence[Record], config) -> None:
     """Frames that were never kept cannot be made up."""
     slow = [r for r in records if r.frame_rate < config.frame_rate * (1 - 1e-6)]
     if slow:
@@ -97,16 +110,13 @@ def _check_frames(folder: pathlib.Path, records: Sequence[Record], config) -> No
         )
 
 
-def _check_shards(folder: pathlib.Path, manifest: Manifest, numbers: set[int]) -> None:
-    wrong = []
-    for number in sorted(numbers):
-        shard = manifest.shards[number]
-        try:
-            size = os.path.getsize(folder / shard["name"])
-        except OSError:
+def _check_shards(folder: Folder | RemoteFolder, manifest: Manifest, numbers: set[int]) -> None:
+    wrong, shards = [], [manifest.shards[number] for number in sorted(numbers)]
+    sizes = folder.sizes(shard["name"] for shard in shards)
+    for shard, size in zip(shards, sizes, strict=True):
+        if size is None:
             wrong.append(f"{shard['name']} is not there")
-            continue
-        if size != shard["bytes"]:
+        elif size != shard["bytes"]:
             wrong.append(f"{shard['name']} has {size} bytes, not {shard['bytes']}")
     if wrong:
         raise ConfigError(

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, field, fields
 from r21d_keras.zoo.durable import put_text
 
 from ..options import ConfigError
+from ..remote.folders import folder_at
 from .plan import Plan
 
 NAME = "manifest.json"
@@ -87,14 +88,16 @@ class Manifest:
         }
 
 
-def read_manifest(folder: pathlib.Path) -> Manifest | None:
-    """The manifest in a folder of records; None where there is none.
+def read_manifest(folder: str | os.PathLike) -> Manifest | None:
+    """The manifest in a folder of records, at a path or a URL; None where there is none.
 
     Raises:
         ConfigError: no manifest of this version.
+        RemoteError: a server that does not give it.
     """
-    path = folder / NAME
-    return from_json(path.read_text("utf-8"), folder) if path.is_file() else None
+    place = folder_at(folder)
+    text = place.text(NAME)
+    return None if text is None else from_json(text, str(place))
 
 
 def to_json(manifest: Manifest) -> str:

@@ -1,0 +1,79 @@
+"""Copies on this machine of what lies at URLs, for what can only be done with files of it."""
+
+import contextlib
+import os
+import pathlib
+import tempfile
+from collections.abc import Iterable, Iterator
+
+from .urls import AbsentError, RemoteError, is_remote, join, shown
+
+
+@contextlib.contextmanager
+def fetched(place: str | os.PathLike, names: Iterable[str]) -> Iterator[pathlib.Path]:
+    """A folder with the files `names` of the folder at `place`, those of them that are there.
+
+    That is the folder itself where it is of this machine; of one at a URL a copy, which goes when
+    this ends. Errors that tell of the copy are made to tell of the URL.
+
+    Raises:
+        RemoteError: a server that does not give them.
+    """
+    if not is_remote(place):
+        yield pathlib.Path(place)
+        return
+    url = os.fspath(place)
+    with tempfile.TemporaryDirectory(prefix="r21d-copy-") as root, told_of(root, url):
+        for name in names:
+            _fetch(url, name, pathlib.Path(root))
+        yield pathlib.Path(root)
+
+
+@contextlib.contextmanager
+def sent(place: str | os.PathLike, last: str = "") -> Iterator[pathlib.Path]:
+    """A folder whose files become those of the folder at `place`, if this ends without an error.
+
+    That is the folder itself where it is of this machine; for one at a URL a new one, whose files
+    are sent when this ends: the one of the name `last` behind all others.
+
+    Raises:
+        RemoteError: a server that does not take them.
+    """
+    if not is_remote(place):
+        yield pathlib.Path(place)
+        return
+    from .files import check_writable, upload
+
+    url = os.fspath(place)
+    check_writable(url)
+    with tempfile.TemporaryDirectory(prefix="r21d-copy-") as root, told_of(root, url):
+        yield pathlib.Path(root)
+        found = (path for path in sorted(pathlib.Path(root).rglob("*")) if path.is_file())
+        for path in sorted(found, key=lambda path: path.name == last):
+            upload(path, join(url, path.relative_to(root).as_posix()))
+
+
+@contextlib.contextmanager
+def told_of(root: str | os.PathLike, url: str) -> Iterator[None]:
+    """Puts the URL in place of its copy's path into the messages of errors that pass."""
+    try:
+        yield
+    except RemoteError:
+        raise
+    except (ValueError, OSError) as error:
+        here, there = os.fspath(root), shown(url.rstrip("/"))
+        error.args = tuple(
+            arg.replace(here, there) if isinstance(arg, str) else arg for arg in error.args
+        )
+        if getattr(error, "filename", None):
+            error.filename = os.fspath(error.filename).replace(here, there)
+        raise
+
+
+def _fetch(url: str, name: str, root: pathlib.Path) -> None:
+    from .files import download
+
+    path = root / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with contextlib.suppress(AbsentError):
+        download(join(url, name), path)
