@@ -21,6 +21,8 @@ from ..loop import Loop
 from ..run_folder import ModelDir
 from .paced import Paced
 
+REASON = 500  # characters: TensorFlow's errors can be pages
+
 
 class Heart(Paced):
     """Writes progress.json every BEAT_S seconds while it is entered, and how that ended.
@@ -64,7 +66,7 @@ class Heart(Paced):
         """Says how the run has ended."""
         self._over.set()
         self._thread.join()
-        reason = "" if error is None else " ".join(str(error).split()) or kind.__name__
+        reason = "" if error is None else " ".join(str(error).split())[:REASON] or kind.__name__
         self._end_at = None
         self._moved(phase=STOPPED if error else FINISHED, reason=reason)
         self._write()
