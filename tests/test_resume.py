@@ -3,13 +3,13 @@
 import json
 import os
 import pathlib
+import re
 import shutil
 import signal
 import subprocess
 import sys
 
 import pytest
-import tensorflow as tf
 
 from r21d_keras.training.callbacks.history import HistoryFile
 from r21d_keras.training.callbacks.progress import Progress
@@ -117,19 +117,22 @@ def test_a_damaged_history_is_named_with_what_to_do(tmp_path, text, message):
         HistoryFile(tmp_path / "history.csv", 2)
 
 
-def test_a_damaged_state_is_named_with_what_to_do(make_config):
+def test_a_run_goes_on_from_the_last_state_that_is_whole(make_config, log):
     config = make_config()
     train(config)
     folder = ModelDir(pathlib.Path(config.model_dir))
-    data = pathlib.Path(tf.train.latest_checkpoint(folder.checkpoints) + ".data-00000-of-00001")
+    before = folder.history.read_text("utf-8")
+    data = folder.checkpoints / "ckpt-2.data-00000-of-00001"
     os.truncate(data, data.stat().st_size // 2)
-    with pytest.raises(ConfigError, match=r"ckpt-2\.\*, is incomplete or damaged") as error:
-        train(config)
-    # What the message advises works.
-    line = next(text for text in str(error.value).split("one line ")[1].split(", or"))
-    (folder.checkpoints / "checkpoint").write_text(line, "utf-8")
     train(config)
-    assert folder.history.read_text("utf-8").count("\n") == 3
+    assert re.search(r"incomplete or damaged: \S*ckpt-2\.\* \(", log.text)
+    assert "Continuing after epoch 1." in log.text
+    assert data.stat().st_size == (folder.checkpoints / "ckpt-1.data-00000-of-00001").stat().st_size
+    assert folder.history.read_text("utf-8").count("\n") == before.count("\n") == 3
+    for path in folder.checkpoints.glob("ckpt-*.data*"):
+        os.truncate(path, 100)
+    with pytest.raises(ConfigError, match=r"No state .*ckpt-2\.\* \(.*, .*ckpt-1\.\* \(.*another"):
+        train(config)
 
 
 def test_one_process_trains_in_a_folder_and_a_killed_one_does_not_bar_the_next(tmp_path):

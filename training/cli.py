@@ -17,8 +17,9 @@ from absl import flags
 from r21d_keras import __version__
 
 from .commands import COMMANDS
-from .commands.command import DONE, FAILED, INTERRUPTED, LOST, USAGE, UsageError
+from .commands.command import DONE, FAILED, INTERRUPTED, LOST, PREEMPTED, USAGE, UsageError
 from .distribution.lost import WorkerLostError
+from .state.interruption import Preempted
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -26,7 +27,8 @@ def main(argv: list[str] | None = None) -> int:
 
     Returns:
         0 if what was asked is done, 1 on an error, 2 if the command line is wrong, 69 if another
-        worker was lost. Errors are one line on stderr; --verbosity=1 adds the traceback.
+        worker was lost, 75 if SIGTERM came and the run is kept, 130 on Ctrl-C. Errors are one line
+        on stderr; --verbosity=1 adds the traceback.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow's start-up notices
     _prepare_streams()
@@ -108,9 +110,13 @@ def _run(name: str, arguments: list[str]) -> int:
             return command.run(values, positional)
     except UsageError as error:
         return _fail(f"r21d {name}", _fold(error))
-    except KeyboardInterrupt:
-        print(f"r21d {name}: interrupted.", file=sys.stderr)
+    except KeyboardInterrupt as error:
+        kept = f" {_fold(error)}" if str(error) else ""
+        print(f"r21d {name}: interrupted.{kept}", file=sys.stderr)
         return INTERRUPTED
+    except Preempted as error:
+        print(f"r21d {name}: {_fold(error)}", file=sys.stderr)
+        return PREEMPTED
     except WorkerLostError as error:
         print(f"r21d {name}: {_fold(error)}", file=sys.stderr)
         return LOST
@@ -190,7 +196,7 @@ def _one_line(error: Exception) -> str:
     return _fold(error) if expected else f"{type(error).__name__}: {_fold(error)}"
 
 
-def _fold(error: Exception) -> str:
+def _fold(error: BaseException) -> str:
     """The message of an error in one line."""
     return " ".join(str(error).split())
 

@@ -37,6 +37,11 @@ class ModelDir:
         return self.root / CHECKPOINTS
 
     @property
+    def diverged(self) -> pathlib.Path:
+        """Where and on which videos the run became infinite or no number, if ever, JSON."""
+        return self.root / "diverged.json"
+
+    @property
     def events(self) -> pathlib.Path:
         """Folder of TensorBoard event files."""
         return self.root / "events"

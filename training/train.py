@@ -3,7 +3,7 @@
     r21d train --recipe=demo --model_dir=runs/motion
 
 trains a narrow R(2+1)D-10 on the built-in data set. Called again with the same --model_dir it
-continues after the last finished epoch and ends with the same weights as if it had not stopped.
+continues where it is kept and ends with the same weights as if it had not stopped.
 """
 
 import contextlib
@@ -19,6 +19,7 @@ from .callbacks.history import HistoryFile
 from .callbacks.keep import KeepState
 from .callbacks.pictures import Curves
 from .callbacks.progress import Progress
+from .callbacks.watching import Watching
 from .config import ConfigError, TrainConfig, validate
 from .data.datasets import load_dataset
 from .data.pipeline import BadVideos, clips_in_epoch, train_batches, validation_batches
@@ -36,6 +37,9 @@ from .optimization.stages import stage_factors, stage_of, trained_layers
 from .run_folder import ModelDir, write_text
 from .start import Start, find_start, freeze, load_start
 from .state.checkpoints import RunState
+from .state.divergence import DivergedError, explained, videos_of_batch
+from .state.interruption import Interruption
+from .state.place import InterruptedRun
 from .state.resume import check_data, check_resumable, describe_data
 from .state.worker_folder import own_folder
 
@@ -60,6 +64,8 @@ def train(config: TrainConfig, callbacks: Iterable[keras.callbacks.Callback] = (
         DivergedError: if the loss or a weight is not finite.
         VideoError: a video that fails in mid-run, with on_bad_video="stop".
         WorkerLostError: with several workers, if another never came or has ended.
+        OSError: if the state cannot be kept, as on a full disk.
+        Preempted, KeyboardInterrupt: if SIGTERM or Ctrl-C has asked the run to end; it is kept.
     """
     validate(config)
     if not config.model_dir:
@@ -104,31 +110,49 @@ def _train(config: TrainConfig, folder: ModelDir, strategy, found: _Found, callb
     videos, test_videos, workers = found.videos, found.test_videos, Workers(strategy)
     loop = _make_loop(config, strategy, videos, found.start)
     found.start = None
-    write_text(folder.data, json.dumps(found.data, indent=2) + "\n")
-    folder.write_run(config, videos.classes)
-    state, bad_videos = RunState(loop, folder), BadVideos()
+    state, bad_videos = RunState(loop, folder, found.data), BadVideos()
     with workers.failing_together():
         state.restore()
-    first_epoch = state.share(workers)
+    state.share(workers)
+    write_text(folder.data, json.dumps(found.data, indent=2) + "\n")
+    folder.write_run(config, videos.classes)
     listeners = [*callbacks, KeepState(loop, state, folder)]
+    clips = clips_in_epoch(videos, config)
     if workers.is_chief:
-        listeners = _of_chief(listeners, folder, first_epoch, clips_in_epoch(videos, config))
-    try:
+        listeners = _of_chief(listeners, folder, loop.place.epochs, clips)
+    watching = Watching(loop, folder, clips, bool(test_videos), workers.is_chief)
+    with watching, _endings(loop, state, videos, bad_videos, workers) as interrupted:
         logs = loop.run(
             lambda epoch, step=0: train_batches(
                 videos, config, epoch, bad_videos, step, workers.part
             ),
-            test_videos and _validation(loop, test_videos, bad_videos, workers.part),
-            listeners,
+            test_videos and _validation(loop, test_videos, bad_videos, workers.part, watching),
+            [*watching.callbacks, *listeners],
+            interrupted,
         )
-    except tf.errors.OpError as error:  # how TensorFlow reports what its input pipeline raised
-        raise (bad_videos.fatal or error) from None
-    _finish(loop, folder, validated=float(state.best_accuracy) >= 0)
+        _finish(loop, folder, validated=state.best_accuracy >= 0)
     _report_bad(videos, test_videos, bad_videos)
     logs = logs or (_last_logs(folder) if workers.is_chief else {})
-    if float(state.best_accuracy) >= 0:
-        logs["best_val_accuracy"] = float(state.best_accuracy)
+    if state.best_accuracy >= 0:
+        logs["best_val_accuracy"] = state.best_accuracy
     return logs
+
+
+@contextlib.contextmanager
+def _endings(loop: Loop, state: RunState, videos: VideoSet, bad_videos: BadVideos, workers):
+    """Gives what tells whether a run is to end; turns what it ends by into what `train` raises."""
+    with Interruption() as asked:
+        try:
+            yield lambda: workers.any(asked())
+        except InterruptedRun:
+            state.save()
+            workers.wait()
+            raise asked.ended(loop.place, state.folder.root) from None
+        except DivergedError as error:
+            batch = videos_of_batch(videos, loop.config, error.epoch, error.step, bad_videos)
+            raise explained(error, state.folder, batch, state.newest) from None
+        except tf.errors.OpError as error:  # how TensorFlow reports what its pipeline raised
+            raise (bad_videos.fatal or error) from None
 
 
 def _of_chief(listeners: list, folder: ModelDir, first_epoch: int, clips_per_epoch: int) -> list:
@@ -189,11 +213,11 @@ def _precision(name: str):
 
 
 def _validation(
-    loop: Loop, videos: VideoSet, bad_videos: BadVideos, part: Part
+    loop: Loop, videos: VideoSet, bad_videos: BadVideos, part: Part, watching: Watching
 ) -> Callable[[], dict[str, float]]:
     """Loss and accuracy of the middle clip of each video, once each."""
     batches = validation_batches(videos, loop.config, bad_videos, part)
-    return lambda: loop.evaluate(batches)
+    return lambda: loop.evaluate(batches, watching.validated)
 
 
 def _finish(loop: Loop, folder: ModelDir, validated: bool) -> None:

@@ -1,4 +1,4 @@
-"""The best weights and the state, kept at the end of each epoch."""
+"""The best weights, kept at the end of an epoch, and the state, also amid one."""
 
 import keras
 
@@ -15,11 +15,15 @@ class KeepState(keras.callbacks.Callback):
         super().__init__()
         self.loop, self.state, self.folder = loop, state, folder
 
+    def on_train_batch_end(self, batch, logs=None):
+        """Saves where the run stands, each time so many steps are done."""
+        interval = self.loop.config.checkpoint_interval
+        if interval and int(self.loop.steps_done.numpy()) % interval == 0:
+            self.state.save()
+
     def on_epoch_end(self, epoch, logs=None):
         """Saves what is better than before, and where the run stands."""
-        accuracy = (logs or {}).get("val_accuracy", -1.0)
-        if accuracy > float(self.state.best_accuracy):
-            self.state.best_accuracy.assign(accuracy)
+        if self.state.better((logs or {}).get("val_accuracy", -1.0)):
             with self.loop.final_weights() as model:
                 save_weights(model, self.folder.weights("best"))
-        self.state.save(epoch + 1)
+        self.state.save()

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from absl import flags
 
 DONE, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130  # 130: 128 + SIGINT, as shells have it
+PREEMPTED = 75  # kept because of SIGTERM, start it again: EX_TEMPFAIL of sysexits.h
 LOST = 69  # another worker never came or has ended: EX_UNAVAILABLE of sysexits.h
 
 

@@ -1,6 +1,6 @@
 """Where a run stands."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, order=True)
@@ -13,13 +13,13 @@ class Place:
 
     epochs: int = 0
     steps: int = 0
-    totals: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    totals: tuple[float, float, float] = field(default=(0.0, 0.0, 0.0), compare=False)
 
     def __str__(self) -> str:
         """In words, to be put behind "after"."""
-        epochs = f"epoch {self.epochs}" if self.epochs else ""
-        steps = f"step {self.steps} of epoch {self.epochs + 1}" if self.steps else ""
-        return steps or epochs or "no step"
+        if self.steps:
+            return f"step {self.steps} of epoch {self.epochs + 1}"
+        return f"epoch {self.epochs}" if self.epochs else "no step"
 
 
 class InterruptedRun(Exception):  # noqa: N818 - no error: somebody asked for it

@@ -5,44 +5,51 @@ import json
 import os
 from collections.abc import Mapping
 
-import tensorflow as tf
 from absl import logging
 
 from ..config import FIELDS, ConfigError, TrainConfig
 from ..data.video_set import VideoSet
-from ..model_dir import ModelDir
+from ..run_folder import ModelDir
+from .header import DAMAGED, Header, may_differ, read_header
+from .shelf import Shelf
 
 
 def check_resumable(folder: ModelDir, config: TrainConfig) -> bool:
-    """Whether `folder` holds a run of `config` that has finished an epoch.
+    """Whether `folder` holds a run of `config` of which a state is kept.
 
     Raises:
         ConfigError: if it holds a run of another configuration; the message names the options.
             Those that do not change the weights may differ, and epochs may have grown.
     """
-    if not folder.config.is_file():
-        return False
-    before, _ = folder.read_run()
-    changed = []
-    for name, field in FIELDS.items():
-        old, new, rule = getattr(before, name), getattr(config, name), field.metadata.get("resume")
-        free = rule == "free" or (rule == "free if sync_bn" and config.sync_bn)
-        same = old == new or ("path" in field.metadata and _same_path(old, new))
-        if not (same or free or (rule == "grow" and new > old)):
-            changed.append(f"{name} was {old!r} and is now {new!r}")
-    if changed:
-        raise ConfigError(
-            f"{folder.root} holds a run of another configuration: {'; '.join(changed)}. Start it "
-            "with the same options to continue it, or give another --model_dir."
-        )
-    begun = before.epochs > before.head_epochs  # the classifier alone learns at a constant rate
-    if config.epochs > before.epochs and begun and config.schedule == "cosine":
-        logging.warning(
-            "epochs was %d and is now %d: the cosine is stretched over %d from here on. The "
-            "weights will not be those of a run that had %d from its start.",
-            *(before.epochs, config.epochs, config.epochs, config.epochs),
-        )
-    return tf.train.latest_checkpoint(str(folder.checkpoints)) is not None
+    shelf = Shelf(str(folder.checkpoints))
+    kept = [shelf.prefix(place) for place in shelf.places()]
+    if folder.config.is_file():
+        before, _ = folder.read_run()
+        _check_config(f"{folder.root} holds a run", before, config)
+        _tell_of_stretching(before, config)
+    for prefix in kept:
+        try:
+            header = read_header(prefix)
+        except ConfigError:
+            raise
+        except DAMAGED:  # told when the state is restored
+            continue
+        check_header(prefix, header, config)
+        break
+    return bool(kept)
+
+
+def check_header(
+    prefix: str, header: Header, config: TrainConfig, data: Mapping[str, dict] | None = None
+) -> None:
+    """Checks that a checkpoint is of a run of `config`, on `data` where that is given.
+
+    Raises:
+        ConfigError: if it is not; the message says what differs.
+    """
+    _check_config(f"{prefix}.* is of a run", header.config, config)
+    if data is not None and (changed := _changes(header.data, data)):
+        raise ConfigError(f"{prefix}.* is of a run on other data: {changed}. {_DATA_ADVICE}")
 
 
 def describe_data(sets: Mapping[str, VideoSet | None]) -> dict[str, dict]:
@@ -67,23 +74,52 @@ def check_data(folder: ModelDir, now: Mapping[str, dict]) -> None:
         logging.warning("%s is missing: that the data has not changed is not checked.", folder.data)
         return
     try:
-        before = json.loads(folder.data.read_text("utf-8"))
-        pairs = {subset: (before[subset], value) for subset, value in now.items()}
-        changed = [
-            f"the {subset} set had {old['videos']} videos and has {new['videos']} now"
-            + ", with other names, labels or order" * (old["videos"] == new["videos"])
-            for subset, (old, new) in pairs.items()
-            if old != new
-        ]
+        changed = _changes(json.loads(folder.data.read_text("utf-8")), now)
     except (ValueError, KeyError, TypeError) as error:
         raise ConfigError(
             f"{folder.data} cannot be read ({type(error).__name__}: {error}). Remove it to "
             "continue without a check of the data."
         ) from None
     if changed:
+        raise ConfigError(f"{folder.root} holds a run on other data: {changed}. {_DATA_ADVICE}")
+
+
+_DATA_ADVICE = "Put the videos back as they were to continue it, or give another --model_dir."
+
+
+def _changes(before: Mapping[str, dict], now: Mapping[str, dict]) -> str:
+    """In words, what has changed of the data; empty where nothing has."""
+    pairs = {subset: (before[subset], value) for subset, value in now.items()}
+    return "; ".join(
+        f"the {subset} set had {old['videos']} videos and has {new['videos']} now"
+        + ", with other names, labels or order" * (old["videos"] == new["videos"])
+        for subset, (old, new) in pairs.items()
+        if old != new
+    )
+
+
+def _check_config(what: str, before: TrainConfig, config: TrainConfig) -> None:
+    changed = []
+    for name, field in FIELDS.items():
+        old, new = getattr(before, name), getattr(config, name)
+        same = old == new or ("path" in field.metadata and _same_path(old, new))
+        grown = field.metadata.get("resume") == "grow" and new > old
+        if not (same or grown or may_differ(name, config)):
+            changed.append(f"{name} was {old!r} and is now {new!r}")
+    if changed:
         raise ConfigError(
-            f"{folder.root} holds a run on other data: {'; '.join(changed)}. Put the videos back "
-            "as they were to continue it, or give another --model_dir."
+            f"{what} of another configuration: {'; '.join(changed)}. Start it with the same "
+            "options to continue it, or give another --model_dir."
+        )
+
+
+def _tell_of_stretching(before: TrainConfig, config: TrainConfig) -> None:
+    begun = before.epochs > before.head_epochs  # the classifier alone learns at a constant rate
+    if config.epochs > before.epochs and begun and config.schedule == "cosine":
+        logging.warning(
+            "epochs was %d and is now %d: the cosine is stretched over %d from here on. The "
+            "weights will not be those of a run that had %d from its start.",
+            *(before.epochs, config.epochs, config.epochs, config.epochs),
         )
 
 
