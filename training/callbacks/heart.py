@@ -72,10 +72,11 @@ class Heart(Paced):
         self._write()
 
     def on_epoch_begin(self, epoch, logs=None):
-        """Knows how long the end of the epoch before has taken."""
+        """Knows how long the end of the epoch before has taken, and tells of the new one."""
         if self._steps_end_s:
             self._ends_s[self._validated(epoch - 1)] = time.monotonic() - self._steps_end_s
-        self._moved(epoch=epoch + 1, step=0, metrics={})
+        self._moved(epoch=epoch + 1, step=self.loop.place.steps, metrics={})
+        self._write()
 
     def on_train_batch_end(self, batch, logs=None):
         """Moves on, by as many steps as were in the call."""
