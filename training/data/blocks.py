@@ -1,16 +1,13 @@
 """A whole video in blocks of frames, so that memory holds one of them however long it is."""
 
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
 
-from r21d_keras.clips import frame_times
-
-from .decoder import UntrustedStamps, Video, open_video
+from .decoder import UntrustedStamps
 from .frames import ClipSpec, resize_frame
-from .video import check_end, frames_in
+from .video import every_frame, frames_in
 from .video_set import Files
 
 
@@ -51,31 +48,16 @@ def video_blocks(source, index: int, spec: ClipSpec, counts: Sequence[int]) -> I
 
 
 def _file_blocks(path, rate: float, size, counts: Sequence[int]) -> Iterator[np.ndarray]:
-    done, by_count = 0, False
+    done, by_count, frame = 0, False, None
     while done < len(counts):
+        frames = every_frame(path, rate, by_count, first=sum(counts[:done]))
         try:
-            for block in _decoded(path, rate, size, counts, done, by_count):
+            for count in counts[done:]:
+                block = np.empty((count, *size, 3), np.uint8)
+                for place in range(count):
+                    frame = next(frames, frame)  # decoding may end a frame before its packets do
+                    block[place] = resize_frame(frame, size)
                 yield block
                 done += 1
         except UntrustedStamps:  # the rest by counting frames from the first
             by_count = True
-
-
-def _decoded(path, rate, size, counts, done, by_count) -> Iterator[np.ndarray]:
-    """The blocks of a file from number `done` on."""
-    path = os.fspath(path)
-    with open_video(path, by_count) as video:
-        start = sum(counts[:done])
-        for count in counts[done:]:
-            yield _block(video, frame_times(start / rate, count, rate), size)
-            start += count
-        if video.end_s is not None:
-            check_end(path, video.end_s)
-
-
-def _block(video: Video, times_s: np.ndarray, size) -> np.ndarray:
-    """The frames on show at `times_s`, (n, H, W, 3)."""
-    block = np.empty((len(times_s), *size, 3), np.uint8)
-    for place, time_s in enumerate(times_s):
-        block[place] = resize_frame(video.frame_at(time_s).pixels, size)
-    return block

@@ -1,9 +1,10 @@
 """Clips of video files, exact to the frame: the one place that reads video, through PyAV."""
 
 import functools
+import itertools
 import math
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import av
@@ -104,6 +105,26 @@ def read_clips(
         return with_stamps(by_count=False)
     except UntrustedStamps:
         return with_stamps(by_count=True)
+
+
+def every_frame(
+    path, frame_rate: float, by_count: bool = False, first: int = 0
+) -> Iterator[np.ndarray]:
+    """The frames that clips at multiples of a frame show, in order: uint8 RGB (H, W, 3).
+
+    From number `first` on; one that is on show at several of these times is the same array again.
+
+    Raises:
+        UntrustedStamps: call again with `by_count`.
+        VideoError: a file that cannot be read, or not to its end.
+    """
+    with open_video(path, by_count) as video:
+        for place in itertools.count(first):
+            shown = video.frame_at((place + 0.5) / frame_rate)
+            if video.end_s is not None and place >= frames_in(video.end_s, frame_rate):
+                break
+            yield shown.pixels
+        check_end(path, video.end_s)
 
 
 def frames_in(end_s: float, frame_rate: float) -> int:

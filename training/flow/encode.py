@@ -6,14 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..data.decoder import UntrustedStamps
-from ..data.frames import resize_frame
-from ..data.video import probe
 from ..records import keys
 from ..records.plan import Encoder, Item
-from ..records.rgb import FrameOptions, grid_frames, video_context
-from ..records.sequence_example import encode
-from .methods import METHODS, check_method, grey
+from ..records.rgb import FrameOptions, Pictures, encode_pictures
+from .methods import METHODS, FlowFunction, check_method, grey
 from .quantise import encode_levels, quantise
 from .streams import PUBLISHED_METHOD
 
@@ -60,42 +56,22 @@ def encode_flow(options: FlowOptions, item: Item) -> tuple[bytes, dict]:
     Raises:
         VideoError: a file that cannot be read, or not to its end.
     """
-    info, rate = probe(item.path), options.frames.frame_rate
-    height, width = options.frames.size(info.height, info.width)
-    try:
-        kept = list(_fields(item.path, (height, width), options, by_count=False))
-    except UntrustedStamps:
-        kept = list(_fields(item.path, (height, width), options, by_count=True))
-    context = {
-        PREFIX + keys.FORMAT: [b"PNG"],
-        PREFIX + keys.CHANNELS: [1],
-        PREFIX + keys.HEIGHT: [2 * height],  # of the pictures: right lies above down
-        PREFIX + keys.WIDTH: [width],
-        PREFIX + keys.FRAME_RATE: [float(rate)],
-        **video_context(item, info.duration_s),
-    }
-    lists = {
-        PREFIX + keys.IMAGE: [[png] for png, _ in kept],
-        PREFIX + keys.TIMESTAMP: [[round((k + 0.5) / rate * 1e6)] for k in range(len(kept))],
-        SCALE: [[float(scale)] for _, scale in kept],
-    }
-    return encode(context, lists), {
-        "frames": len(kept),
-        "frame_rate": rate,
-        "duration_s": info.duration_s,
-        "height": height,
-        "width": width,
-    }
+    pictures = Pictures(
+        keys=(PREFIX + keys.IMAGE, SCALE),
+        make=functools.partial(_fields, METHODS[options.method].make()),
+        prefix=PREFIX,
+        format=b"PNG",
+        channels=1,
+        times_as_high=2,  # right lies above down
+    )
+    return encode_pictures(options.frames, item, pictures)
 
 
-def _fields(
-    path: str, size: tuple[int, int], options: FlowOptions, by_count: bool
-) -> Iterator[tuple[bytes, np.float32]]:
+def _fields(between: FlowFunction, frames: Iterator[np.ndarray]) -> Iterator[tuple[bytes, float]]:
     """Picture and scale of each field of a video."""
-    between = METHODS[options.method].make()
     first = before = None
-    for frame in grid_frames(path, options.frames.frame_rate, by_count):
-        after = grey(resize_frame(frame, size))
+    for frame in frames:
+        after = grey(frame)
         if before is None:
             first = after
         else:
@@ -104,6 +80,6 @@ def _fields(
     yield _kept(between(before, first))
 
 
-def _kept(field: np.ndarray) -> tuple[bytes, np.float32]:
+def _kept(field: np.ndarray) -> tuple[bytes, float]:
     levels, scale = quantise(field)
-    return encode_levels(levels), scale
+    return encode_levels(levels), float(scale)

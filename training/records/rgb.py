@@ -2,7 +2,7 @@
 
 import functools
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, fields
 from pathlib import PurePosixPath
 
@@ -11,13 +11,13 @@ import numpy as np
 
 from r21d_keras.zoo.preprocessing import KINETICS, Preprocessing
 
-from ..data.decoder import UntrustedStamps, open_video
+from ..data.decoder import UntrustedStamps
 from ..data.frames import resize_frame
-from ..data.video import check_end, frames_in, probe
+from ..data.video import every_frame, probe
 from ..options import ConfigError
 from . import keys
 from .plan import Encoder, Item
-from .sequence_example import encode
+from .sequence_example import Value, encode
 
 KIND = "rgb"
 
@@ -74,27 +74,51 @@ def encode_frames(options: FrameOptions, item: Item) -> tuple[bytes, dict]:
     Raises:
         VideoError: a file that cannot be read, or not to its end.
     """
-    info = probe(item.path)
-    height, width = options.size(info.height, info.width)
+    jpegs = functools.partial(_jpegs, quality=options.jpeg_quality)
+    return encode_pictures(options, item, Pictures(keys=(keys.IMAGE,), make=jpegs))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pictures:
+    """What a record has for the frames of a video, a picture each.
+
+    keys: of the feature lists, the pictures' first. make: from the frames in order, uint8 RGB
+    (H, W, 3), to the values of these lists for each. prefix: before the keys that say what the
+    pictures are: of which format, how many channels, how many times as high as the frames.
+    """
+
+    keys: tuple[str, ...]
+    make: Callable[[Iterator[np.ndarray]], Iterator[tuple[Value, ...]]]
+    prefix: str = ""
+    format: bytes = b"JPEG"
+    channels: int = 3
+    times_as_high: int = 1
+
+
+def encode_pictures(options: FrameOptions, item: Item, pictures: Pictures) -> tuple[bytes, dict]:
+    """A record of pictures that are made of a video's frames, and what the manifest says of it.
+
+    Raises:
+        VideoError: a file that cannot be read, or not to its end.
+    """
+    info, rate, prefix = probe(item.path), options.frame_rate, pictures.prefix
+    size = height, width = options.size(info.height, info.width)
     try:
-        jpegs = _jpegs(item.path, (height, width), options, by_count=False)
+        made = list(pictures.make(_frames(item.path, size, rate, by_count=False)))
     except UntrustedStamps:
-        jpegs = _jpegs(item.path, (height, width), options, by_count=True)
-    rate = options.frame_rate
+        made = list(pictures.make(_frames(item.path, size, rate, by_count=True)))
     context = {
-        keys.FORMAT: [b"JPEG"],
-        keys.CHANNELS: [3],
-        keys.HEIGHT: [height],
-        keys.WIDTH: [width],
-        keys.FRAME_RATE: [float(rate)],
-        **video_context(item, info.duration_s),
+        prefix + keys.FORMAT: [pictures.format],
+        prefix + keys.CHANNELS: [pictures.channels],
+        prefix + keys.HEIGHT: [pictures.times_as_high * height],
+        prefix + keys.WIDTH: [width],
+        prefix + keys.FRAME_RATE: [float(rate)],
+        **_of_video(item, info.duration_s),
     }
-    lists = {
-        keys.IMAGE: [[jpeg] for jpeg in jpegs],
-        keys.TIMESTAMP: [[round((k + 0.5) / rate * 1e6)] for k in range(len(jpegs))],
-    }
+    lists = {key: [[row[i]] for row in made] for i, key in enumerate(pictures.keys)}
+    lists[prefix + keys.TIMESTAMP] = [[round((k + 0.5) / rate * 1e6)] for k in range(len(made))]
     return encode(context, lists), {
-        "frames": len(jpegs),
+        "frames": len(made),
         "frame_rate": rate,
         "duration_s": info.duration_s,
         "height": height,
@@ -102,7 +126,12 @@ def encode_frames(options: FrameOptions, item: Item) -> tuple[bytes, dict]:
     }
 
 
-def video_context(item: Item, duration_s: float) -> dict:
+def decode_frame(jpeg) -> np.ndarray | None:
+    """uint8 RGB (H, W, 3) of a JPEG; None where it is none."""
+    return cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR_RGB)
+
+
+def _of_video(item: Item, duration_s: float) -> dict:
     """The features that say of which video a record is."""
     return {
         keys.LABEL: list(item.labels),
@@ -114,38 +143,20 @@ def video_context(item: Item, duration_s: float) -> dict:
     }
 
 
-def decode_frame(jpeg) -> np.ndarray | None:
-    """uint8 RGB (H, W, 3) of a JPEG; None where it is none."""
-    return cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR_RGB)
-
-
-def grid_frames(path: str, frame_rate: float, by_count: bool) -> Iterator[np.ndarray]:
-    """Every frame of the grid of `frame_rate` Hz, in order: uint8 RGB (H, W, 3).
-
-    A frame that is on show at several of these times is the same array again.
-
-    Raises:
-        UntrustedStamps: call again with `by_count`.
-        VideoError: a file that cannot be read, or not to its end.
-    """
-    with open_video(path, by_count) as video:
-        count = 0
-        while True:
-            shown = video.frame_at((count + 0.5) / frame_rate)
-            if video.end_s is not None and count >= frames_in(video.end_s, frame_rate):
-                break
-            yield shown.pixels
-            count += 1
-        check_end(path, video.end_s)
-
-
-def _jpegs(path: str, size: tuple[int, int], options: FrameOptions, by_count: bool) -> list[bytes]:
-    quality = [cv2.IMWRITE_JPEG_QUALITY, options.jpeg_quality]
-    jpegs, before = [], None
-    for frame in grid_frames(path, options.frame_rate, by_count):
+def _frames(path: str, size: tuple[int, int], rate: float, by_count: bool) -> Iterator[np.ndarray]:
+    """`every_frame`, resized; one that comes again is the same array again."""
+    before = None
+    for frame in every_frame(path, rate, by_count):
         if frame is not before:
-            bgr = cv2.cvtColor(resize_frame(frame, size), cv2.COLOR_RGB2BGR)
-            jpeg = cv2.imencode(".jpg", bgr, quality)[1].tobytes()
-        jpegs.append(jpeg)
+            before, resized = frame, resize_frame(frame, size)
+        yield resized
+
+
+def _jpegs(frames: Iterator[np.ndarray], quality: int) -> Iterator[tuple[bytes]]:
+    before = None
+    for frame in frames:
+        if frame is not before:
+            bgr = cv2.cvtColor(frame, cv2.COLOR_RGB2BGR)
+            jpeg = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, quality])[1].tobytes()
+        yield (jpeg,)
         before = frame
-    return jpegs
