@@ -1,7 +1,6 @@
-"""What `r21d status` says of folders as runs leave them, without a run."""
+"""What is said of folders as runs leave them."""
 
 import json
-import os
 import pathlib
 import re
 import socket
@@ -13,58 +12,23 @@ import pytest
 
 from r21d_keras.training import cli
 from r21d_keras.training.config import TrainConfig
-from r21d_keras.training.heartbeat import BEAT_S, Heartbeat, read_heartbeat, write_heartbeat
+from r21d_keras.training.heartbeat import BEAT_S, read_heartbeat
 from r21d_keras.training.run_folder import ModelDir
 from r21d_keras.training.state.run_lock import sole_writer
-from r21d_keras.training.status import EXIT_CODES, SILENT_S, duration, find_runs, read_status
+from r21d_keras.training.status import SILENT_S, duration, find_runs, read_status
+from tests.run_folders import NOW_S, beat, dead_process, run_folder
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-NOW_S = 1_700_000_000.0
-HISTORY = (
-    "epoch,loss,accuracy,learning_rate,val_loss,val_accuracy,seconds\n"
-    "1,2.0,0.25,0.01,1.9,0.5,3.0\n"
-    "2,1.0,0.5,0.005,1.2,0.5,3.0\n"
-)
 
 
 @pytest.fixture
 def folder(tmp_path):
-    """The folder of a run of four epochs that has done two."""
-    folder = ModelDir(tmp_path / "run")
-    folder.write_run(TrainConfig(epochs=4, warmup_epochs=0.0), ("a", "b"))
-    folder.history.write_text(HISTORY, "utf-8")
-    return folder
+    return run_folder(tmp_path / "run")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def dead():
-    """The number of a process that is no more."""
-    process = subprocess.Popen([sys.executable, "-c", ""])
-    process.wait()
-    return process.pid
-
-
-def beat(folder, **values):
-    values = {
-        "phase": "training",
-        "host": socket.gethostname(),
-        "pid": os.getpid(),
-        "began_at": NOW_S - 3600,
-        "beat_at": NOW_S - 1,
-        "moved_at": NOW_S - 3,
-        "usual_s": 2.0,
-        "epoch": 3,
-        "epochs": 4,
-        "step": 25,
-        "steps_per_epoch": 100,
-        "replicas": 2,
-        "clips_per_second": 41.26,
-        "input_wait": 0.126,
-        "seconds_left": 5000.0,
-        "metrics": {"loss": 0.75, "accuracy": 0.625},
-        **values,
-    }
-    write_heartbeat(folder, Heartbeat(**values))
+    return dead_process()
 
 
 def state(folder):
@@ -239,67 +203,6 @@ def test_folders_of_runs(folder, tmp_path):
     for path in (tmp_path / "notes", tmp_path / "notes" / "a.txt"):
         with pytest.raises(ValueError, match="Expected the --model_dir of `r21d train`, or"):
             find_runs(path)
-
-
-def test_all_of_it_in_words(folder, capsys):
-    now_s = time.time()
-    beat(folder, began_at=now_s - 7320, beat_at=now_s - 1, moved_at=now_s - 3)
-    with sole_writer(folder.root):
-        assert cli.main(["status", str(folder.root)]) == 3
-    lines = capsys.readouterr().out.splitlines()
-    assert lines[0] == f"{folder.root}: training, epoch 3 of 4, step 25 of 100, 56.2 %"
-    told = {line[2:12].strip(): line[12:] for line in lines[1:]}
-    assert told["speed"] == "41.26 clips/s on 2 replicas, 13 % of the time waiting for clips"
-    assert told["left"].startswith("about 1 h 23 min, to ")
-    assert told["now"] == "loss 0.75  accuracy 0.625"
-    assert told["epoch 2"].startswith("loss 1  accuracy 0.5  learning_rate 0.005  val_loss 1.2")
-    assert told["best"] == "val_accuracy 0.5 (epoch 1)"
-    assert told["process"].startswith(f"{os.getpid()} on {socket.gethostname()}, since 2 h 1 min; ")
-
-
-def test_several_runs_and_the_code_of_the_one_to_look_after(folder, tmp_path, capsys, dead):
-    other = ModelDir(tmp_path / "other")
-    other.write_run(TrainConfig(epochs=4, warmup_epochs=0.0), ("a", "b"))
-    beat(other, phase="finished", pid=dead)
-    assert cli.main(["status", str(other.root)]) == 0
-    beat(folder, pid=dead)
-    capsys.readouterr()
-    assert cli.main(["status", str(tmp_path)]) == 5
-    finished, killed = capsys.readouterr().out.splitlines()
-    assert finished.split()[1] == "finished," and killed.split()[1] == "stopped,"
-    assert cli.main(["status", "--json", str(other.root), str(folder.root)]) == 5
-    facts = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    assert [(f["state"], f["exit_code"], f["epoch"]) for f in facts] == [
-        ("finished", 0, 3),
-        ("stopped", 5, 3),
-    ]
-    assert facts[1]["last"]["val_loss"] == 1.2 and facts[1]["lives"] is False
-
-
-def test_nothing_there(tmp_path, capsys):
-    assert cli.main(["status", str(tmp_path / "absent")]) == EXIT_CODES["not begun"] == 6
-    assert capsys.readouterr().out == f"{tmp_path / 'absent'}: not begun\n"
-    assert cli.main(["status", str(tmp_path)]) == 6
-    assert cli.main(["status"]) == 2
-    assert "no run given" in capsys.readouterr().err
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_a_watch_ends_with_the_run(folder, capsys):
-    """In a process of its own, without keras: a look is cheap."""
-    beat(folder, beat_at=time.time(), moved_at=time.time())
-    code = (
-        "import sys; from r21d_keras.training import cli; code = cli.main(sys.argv[1:]);"
-        "assert not {'keras', 'tensorflow'} & set(sys.modules); sys.exit(code)"
-    )
-    command = [sys.executable, "-c", code, "status", "--watch", str(folder.root)]
-    with sole_writer(folder.root):
-        watch = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
-        first = watch.stdout.readline()
-        beat(folder, beat_at=time.time(), moved_at=time.time(), phase="finished", epoch=4)
-    out, _ = watch.communicate(timeout=60)
-    assert ": training, epoch 3 of 4" in first
-    assert ": finished" in out and watch.returncode == 0
 
 
 @pytest.mark.parametrize(

@@ -64,6 +64,7 @@ def test_a_run_leaves_all_its_files(make_config, capsys):
         "events",
         "final.weights.h5",
         "history.csv",
+        "progress.json",
     ]
     rows = history(config)
     assert [row["epoch"] for row in rows] == ["1", "2", "3"]

@@ -1,10 +1,10 @@
 """How a run goes, from another process: `r21d status`. Needs neither keras nor TensorFlow."""
 
+import dataclasses
 import os
 import pathlib
 import socket
 import time
-from dataclasses import dataclass
 
 from .config import ConfigError
 from .heartbeat import (
@@ -19,6 +19,8 @@ from .heartbeat import (
 )
 from .history import ADVICE, read_history
 from .origins import CHECKPOINTS
+from .remote.copies import fetched
+from .remote.urls import is_remote
 from .run_folder import ModelDir
 from .state.run_lock import LOCK, is_held
 
@@ -26,6 +28,7 @@ from .state.run_lock import LOCK, is_held
 # a folder as it was up to 60 s ago (nfs(5), acdirmax).
 SILENT_S = 60.0 + 6 * BEAT_S
 STALLED_S, STALLED_TIMES = 600.0, 20.0  # without a step so long, and so many usual calls
+READ = ("config.json", "classes.txt", "history.csv", "progress.json")  # of a run elsewhere
 FIRST_S = 1800.0  # the first call of all compiles the network
 
 NOT_BEGUN, STALLED = "not begun", "stalled"
@@ -42,12 +45,12 @@ EXIT_CODES = {
 as everywhere."""
 
 
-@dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True)
 class Status:
     """A run as seen from outside.
 
     Attributes:
-        folder: its --model_dir.
+        folder: its --model_dir, a path or a URL.
         state: one of EXIT_CODES. reason: more of it, where there is more to say.
         epochs_done, epochs: finished epochs by history.csv, of how many; None: not known.
         last: the row of the last finished epoch; empty before. best: its val_accuracy and epoch.
@@ -55,7 +58,7 @@ class Status:
         silent_s: since its last beat.
     """
 
-    folder: pathlib.Path
+    folder: pathlib.Path | str
     state: str
     reason: str = ""
     epochs_done: int = 0
@@ -98,16 +101,35 @@ def _is_run(root: pathlib.Path) -> bool:
     return any((root / name).exists() for name in ("config.json", LOCK, CHECKPOINTS))
 
 
-def read_status(root: pathlib.Path, now_s: float | None = None) -> Status:
-    """How the run in `root` goes; `now_s`: the time, seconds since 1970 (None: now).
+def status_at(place: str | os.PathLike) -> list[Status]:
+    """How the run at `place` goes, a folder or a URL, or each of the runs right below a folder.
+
+    Raises:
+        ConfigError: if there is something else, or a file of a run is damaged.
+        RemoteError: a server that does not give the files.
+    """
+    if not is_remote(place):
+        return [read_status(root) for root in find_runs(place)]
+    with fetched(place, READ) as root:
+        return [dataclasses.replace(read_status(root, is_copy=True), folder=os.fspath(place))]
+
+
+def read_status(root: pathlib.Path, now_s: float | None = None, is_copy: bool = False) -> Status:
+    """How the run in `root` goes.
 
     Whatever the run writes meanwhile is seen whole, before or after.
+
+    Args:
+        root: its folder.
+        now_s: the time, seconds since 1970; None: now.
+        is_copy: of a run elsewhere, whose lock cannot be seen.
 
     Raises:
         ConfigError: if one of its files is damaged.
     """
     folder, now_s = ModelDir(root), time.time() if now_s is None else now_s
     held, heartbeat = _look(folder)
+    held = None if is_copy else held
     rows = _rows(folder)
     epochs = heartbeat.epochs if heartbeat else _epochs(folder)
     if heartbeat:
@@ -168,7 +190,7 @@ def _left(folder: ModelDir, epochs_done: int, epochs: int | None) -> tuple[str, 
         return NOT_BEGUN, ""
     if epochs_done >= epochs and folder.weights("final").is_file():
         return FINISHED, ""
-    return STOPPED, "nobody trains in it"
+    return STOPPED, "nothing tells that somebody trains in it"
 
 
 def _rows(folder: ModelDir) -> list[dict[str, float]]:

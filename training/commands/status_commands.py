@@ -7,7 +7,7 @@ import time
 
 from absl import flags
 
-from .command import Command, UsageError
+from .command import Command, UsageError, starting_quietly
 
 WATCH_S = 2.0  # seconds between two looks of --watch
 CLEAR = "\x1b[H\x1b[2J"  # ANSI: to the upper left, and erase all
@@ -31,7 +31,8 @@ def _status(values: flags.FlagValues, positional: list[str]) -> int:
     watch, as_json = values["watch"].value, values["json"].value
     told = None
     while True:
-        statuses = _look(positional)
+        with starting_quietly():  # of runs at URLs alone
+            statuses = _look(positional)
         text = _as_json(statuses) if as_json else _as_text(statuses)
         screen = watch and not as_json and sys.stdout.isatty()
         steady = text if screen or as_json else _landmarks(statuses)  # a line a step is no log
@@ -44,9 +45,9 @@ def _status(values: flags.FlagValues, positional: list[str]) -> int:
 
 
 def _look(paths: list[str]):
-    from ..status import find_runs, read_status
+    from ..status import status_at
 
-    return [read_status(folder) for path in paths for folder in find_runs(path)]
+    return [status for path in paths for status in status_at(path)]
 
 
 def _code(statuses) -> int:
@@ -90,7 +91,7 @@ def _as_text(statuses) -> str:
 def details(status) -> str:
     """A run in several lines."""
     lines = [f"{status.folder}: {_headline(status)}"]
-    lines += [f"  {name:<10}{text}" for name, text in _facts_in_words(status) if text]
+    lines += [f"  {name:<9} {text}" for name, text in _facts_in_words(status) if text]
     if status.state == "stopped":
         lines.append("  Start `r21d train` again with the same options to go on.")
     return "\n".join(lines)
@@ -114,7 +115,7 @@ def _facts_in_words(status):
     beat = status.heartbeat
     if beat and status.lives:
         yield "speed", _speed(beat)
-        yield "left", _left(beat)
+        yield "left", "" if status.state == "stalled" else _left(beat)
         yield "now", _numbers(beat.metrics)
     if status.last:
         numbers = {n: v for n, v in status.last.items() if n not in ("epoch", "seconds")}
