@@ -19,9 +19,22 @@ from .config import WEIGHTS, ConfigError, TrainConfig
 from .data.pipeline import normalise
 from .evaluation.scoring import TOP_K
 from .model_dir import load_run
+from .remote.copies import sent
+from .remote.files import size
+from .remote.urls import AbsentError, is_remote, join
 
 METADATA = Path("assets.extra", "r21d.json")  # for readers; no runtime loads assets.extra
 CLASSES = Path("assets.extra", "classes.txt")
+SAVED_MODEL = "saved_model.pb"
+FILES = (
+    SAVED_MODEL,
+    "fingerprint.pb",
+    "variables/variables.index",
+    "variables/variables.data-00000-of-00001",
+    METADATA.as_posix(),
+    CLASSES.as_posix(),
+)
+"""What an export is made of."""
 
 
 def export(model_dir: str | os.PathLike, out: str | os.PathLike, weights: str = WEIGHTS[0]) -> None:
@@ -40,14 +53,34 @@ def export(model_dir: str | os.PathLike, out: str | os.PathLike, weights: str = 
 
     Args:
         model_dir: the folder of a run.
-        out: the folder to make. TF Serving wants a version number as its name.
+        out: the folder to make, here or at a URL. TF Serving wants a version number as its name.
         weights: one of config.WEIGHTS.
 
     Raises:
-        FileExistsError: if `out` exists and is not an empty folder.
+        FileExistsError: if `out` exists and is not an empty folder; at a URL, if there is a
+            SavedModel. There saved_model.pb comes last, so that a server loads it when it is whole.
         ConfigError: if `model_dir` holds no run with these weights, or one of them is not finite.
+        RemoteError: a server that does not give the run, or take the export.
     """
-    out = Path(out).absolute()
+    if not is_remote(out):
+        _export(model_dir, Path(out).absolute(), weights)
+        return
+    _check_free(os.fspath(out))
+    with sent(out, last=SAVED_MODEL) as folder:
+        _export(model_dir, folder, weights)
+
+
+def _check_free(url: str) -> None:
+    """As for a folder here: nothing is overwritten."""
+    with contextlib.suppress(AbsentError):
+        size(join(url, SAVED_MODEL))
+        raise FileExistsError(
+            f"{url} has a {SAVED_MODEL} already, and is not overwritten. Choose the next version "
+            "number, or remove it."
+        )
+
+
+def _export(model_dir: str | os.PathLike, out: Path, weights: str) -> None:
     if out.is_file() or (out.is_dir() and any(out.iterdir())):
         raise FileExistsError(
             f"{out} exists already and is not overwritten. Expected a new folder; choose the next "

@@ -2,7 +2,6 @@
 
 import dataclasses
 import os
-import pathlib
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -18,7 +17,9 @@ from r21d_keras.zoo.weights_h5 import load_h5
 from .config import WEIGHTS, ConfigError, validate
 from .feature_options import FeatureOptions
 from .flow.streams import PUBLISHED_METHOD, STREAMS
-from .model_dir import ModelDir, build_model
+from .model_dir import build_model
+from .remote.copies import kept, told_of
+from .run_folder import ModelDir, run_files
 
 CLIP_FRAMES = 16  # section 4.1 of the paper, for files that do not say
 
@@ -95,11 +96,12 @@ def from_run(
     Raises:
         ConfigError: no run, one without these weights, or options that do not fit it.
     """
-    folder = ModelDir(pathlib.Path(model_dir))
-    config, classes = folder.read_run()
-    path = folder.weights(which)
-    if not path.is_file():
-        raise ConfigError(f"{path} does not exist. Continue the run with `r21d train` first.")
+    folder = ModelDir(kept(model_dir, run_files(which)))  # the weights are read later
+    with told_of(folder.root, os.fspath(model_dir)):
+        config, classes = folder.read_run()
+        path = folder.weights(which)
+        if not path.is_file():
+            raise ConfigError(f"{path} does not exist. Continue the run with `r21d train` first.")
     asked = {name: getattr(options, name) for name in ("clip_frames", "crop_size", "frame_rate")}
     changed = dataclasses.replace(config, **{name: v for name, v in asked.items() if v is not None})
     validate(changed)

@@ -10,7 +10,8 @@ from r21d_keras.zoo.durable import partial_name
 from r21d_keras.zoo.weights_h5 import load_h5
 
 from .config import WEIGHTS, ConfigError, TrainConfig
-from .run_folder import ModelDir
+from .remote.copies import fetched
+from .run_folder import ModelDir, run_files
 
 
 def build_model(config: TrainConfig, num_classes: int | None) -> keras.Model:
@@ -30,7 +31,7 @@ def load_run(
     """Configuration, class names and trained network of a run.
 
     Args:
-        model_dir: the folder of a run.
+        model_dir: the folder of a run, here or at a URL.
         which: one of WEIGHTS.
         any_length: let the network take clips of any length, where its first convolution allows
             it: everywhere but in the r2d family.
@@ -44,16 +45,17 @@ def load_run(
         ConfigError: if the folder holds no run, or not these weights yet.
         CheckpointError: weights that are damaged, or of another network.
     """
-    folder = ModelDir(pathlib.Path(model_dir))
-    config, classes = folder.read_run()
-    path = folder.weights(which)
-    if not path.is_file():
-        raise ConfigError(
-            f"{path} does not exist; the run has not come so far. Start `r21d train` again with "
-            f"--model_dir={folder.root}, which continues it."
-        )
-    model = _network(config, len(classes), "softmax", any_length, frame)
-    load_h5(model, path)
+    with fetched(model_dir, run_files(which)) as root:
+        folder = ModelDir(root)
+        config, classes = folder.read_run()
+        path = folder.weights(which)
+        if not path.is_file():
+            raise ConfigError(
+                f"{path} does not exist; the run has not come so far. Start `r21d train` again "
+                f"with --model_dir={folder.root}, which continues it."
+            )
+        model = _network(config, len(classes), "softmax", any_length, frame)
+        load_h5(model, path)
     return config, classes, model
 
 

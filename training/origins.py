@@ -1,7 +1,6 @@
 """What a configuration takes over from where its weights come from, as options."""
 
 import os
-import pathlib
 from collections.abc import Mapping
 
 from r21d_keras.zoo.errors import UnknownWeightsError
@@ -12,6 +11,7 @@ from r21d_keras.zoo.weights import BEST_KINETICS, get_weights, list_weights
 
 from .config import FIELDS, ConfigError, TrainConfig, from_json
 from .flow.streams import STREAMS, stream_of
+from .remote.folders import folder_at
 
 NETWORK = ("variant", "convention", "width_multiplier", "stream")
 """Options that say which network a run's weights are of."""
@@ -108,16 +108,17 @@ def run_at(folder: str, model_dir: str = "") -> TrainConfig:
     own = begun_from(folder, model_dir)
     if own:
         return own
-    path = pathlib.Path(folder, "config.json")
+    place = folder_at(folder)
     try:
-        return from_json(path.read_text("utf-8"))
-    except FileNotFoundError:
-        raise ConfigError(
-            f"init_from={folder!r} holds no training run: config.json is missing. Expected the "
-            "--model_dir of `r21d train`."
-        ) from None
+        text = place.text("config.json")
+        if text is not None:
+            return from_json(text)
     except (OSError, ValueError) as error:
-        raise ConfigError(f"init_from={folder!r}: {path}: {error}") from None
+        raise ConfigError(f"init_from={folder!r}: {place.path('config.json')}: {error}") from None
+    raise ConfigError(
+        f"init_from={folder!r} holds no training run: config.json is missing. Expected the "
+        "--model_dir of `r21d train`."
+    )
 
 
 def begun_from(folder: str, model_dir: str) -> TrainConfig | None:
@@ -125,12 +126,16 @@ def begun_from(folder: str, model_dir: str) -> TrainConfig | None:
 
     A run that cannot be read is none: `check_resumable` says what is wrong with it.
     """
-    path = pathlib.Path(model_dir, "config.json")
-    if not model_dir or not pathlib.Path(model_dir, CHECKPOINTS, "checkpoint").is_file():
+    if not model_dir:
         return None
+    place = folder_at(model_dir)
     try:
-        config = from_json(path.read_text("utf-8"))
+        begun = place.text(f"{CHECKPOINTS}/checkpoint") is not None
+        text = place.text("config.json") if begun else None
+        config = from_json(text) if text is not None else None
     except (OSError, ValueError):
+        return None
+    if config is None:
         return None
     same = config.init_from and os.path.realpath(config.init_from) == os.path.realpath(folder)
     return config if same else None

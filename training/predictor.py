@@ -21,10 +21,12 @@ from .config import WEIGHTS
 from .data.frames import center_crop
 from .data.pipeline import normalise
 from .evaluation.scoring import ClipScorer, clip_scorer
-from .export import METADATA
+from .export import FILES, METADATA
 from .flow.methods import check_method, clip_flow
 from .flow.streams import PUBLISHED_METHOD, frames_shown
-from .model_dir import ModelDir, load_run
+from .model_dir import load_run
+from .remote.copies import fetched
+from .run_folder import ModelDir, run_files
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,8 @@ def load_predictor(model: str | os.PathLike, weights: str | None = None) -> Pred
     """A Predictor from a run, a SavedModel that `export` wrote, or published weights.
 
     Args:
-        model: the folder, whose content tells which of the two it is, or a name of `r21d zoo list`.
+        model: the folder, here or at a URL, whose content tells which of the two it is, or a name
+            of `r21d zoo list`.
         weights: one of config.WEIGHTS, for a run alone; None: the first of them.
 
     Raises:
@@ -54,10 +57,14 @@ def load_predictor(model: str | os.PathLike, weights: str | None = None) -> Pred
             computed here.
         DownloadError: published weights that cannot be got.
     """
-    folder = Path(model)
-    if not folder.exists() and str(model).partition(".")[0] in list_variants():
+    if not Path(model).exists() and str(model).partition(".")[0] in list_variants():
         _only_for_runs(weights)
         return _from_zoo(weights_named(str(model)))
+    with fetched(model, (*run_files(weights or WEIGHTS[0]), *FILES)) as folder:
+        return _from_folder(folder, weights)
+
+
+def _from_folder(folder: Path, weights: str | None) -> Predictor:
     if ModelDir(folder).config.is_file():
         return _from_run(folder, weights or WEIGHTS[0])
     _only_for_runs(weights)

@@ -2,7 +2,8 @@
 
 import os
 import pathlib
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 
 from r21d_keras.zoo.durable import partial_name
 
@@ -15,6 +16,8 @@ class ModelDir:
     """The files of a run, by name. Nothing is created before `create` or a writer is called."""
 
     root: pathlib.Path
+    kept: Callable[[], None] = field(default=lambda: None, compare=False)
+    """To be called when the state has been kept: sends it on, if the run belongs elsewhere."""
 
     @property
     def config(self) -> pathlib.Path:
@@ -119,6 +122,12 @@ class ModelDir:
         except ValueError as error:
             raise ConfigError(f"{self.config}: {error}") from None
         return config, tuple(self.classes.read_text("utf-8").splitlines())
+
+
+def run_files(which: str) -> tuple[str, ...]:
+    """Names of the files that the trained network of a run is read from; `which` is of WEIGHTS."""
+    folder = ModelDir(pathlib.Path())
+    return tuple(str(path) for path in (folder.config, folder.classes, folder.weights(which)))
 
 
 def write_text(path: pathlib.Path, text: str) -> None:

@@ -1,5 +1,6 @@
 """What a run starts from: given weights, and which layers stay as they are."""
 
+import os
 import pathlib
 from dataclasses import dataclass
 
@@ -13,9 +14,11 @@ from r21d_keras.zoo.table import CHANNELS
 from r21d_keras.zoo.weights_h5 import load_h5, read_contents
 
 from .config import ConfigError, TrainConfig
-from .model_dir import ModelDir, build_model
+from .model_dir import build_model
 from .optimization.stages import HEAD
 from .origins import refused
+from .remote.copies import kept, told_of
+from .run_folder import ModelDir, run_files
 
 
 @dataclass(frozen=True)
@@ -122,8 +125,13 @@ def freeze(model: keras.Model, until: str) -> None:
 
 def _of_run(config: TrainConfig) -> Start:
     """The final weights of a run, whatever the length of its clips."""
-    folder = ModelDir(pathlib.Path(config.init_from))
+    folder = ModelDir(kept(config.init_from, run_files("final")))  # its weights are read later
     who = f"init_from={config.init_from!r}"
+    with told_of(folder.root, config.init_from):
+        return _started(folder, config, who)
+
+
+def _started(folder: ModelDir, config: TrainConfig, who: str) -> Start:
     try:
         before, classes = folder.read_run()
     except ConfigError as error:
@@ -141,7 +149,7 @@ def _of_run(config: TrainConfig) -> Start:
     _check_split(before, config, who)
     _check_file(path, who)
     source = Source(
-        name=str(path),
+        name=os.path.join(config.init_from, path.name),
         num_classes=len(classes),
         convention=before.convention,
         clip=before.clip_shape,

@@ -20,7 +20,10 @@ from ..data.pipeline import BadVideos
 from ..data.video import VideoError
 from ..data.video_set import VideoSet
 from ..distribution.strategy import in_one_process, make_strategy
-from ..model_dir import ModelDir
+from ..remote.copies import fetched, sent
+from ..remote.files import check_writable
+from ..remote.urls import is_remote
+from ..run_folder import ModelDir, run_files
 from .multi_label import MultiLabelTally
 from .network import Network, load_networks
 from .protocols import Protocol, as_json, settled
@@ -47,13 +50,13 @@ def evaluate(
     the network and is shown videos of its own.
 
     Args:
-        model_dir: the folder of a run.
+        model_dir: the folder of a run, here or at a URL.
         protocol: how videos are shown; None: Protocol(), the above.
         weights: one of config.WEIGHTS.
         places: values of videos, splits, manifest, records, where they are others than in training.
             Where they name any of the first three and no records, no records are read, even if the
             run was trained on some.
-        out: the folder for the files; None: `model_dir`.
+        out: the folder for the files, here or at a URL; None: `model_dir`.
 
     Returns:
         What evaluation.json holds: accuracies, calibration, number of videos, those skipped and
@@ -63,15 +66,26 @@ def evaluate(
         ConfigError: no run, a file where `out` is to be, a protocol that it cannot do, other
             classes than those of training, or no readable test video.
         VideoError: a video that fails in mid-run, with on_bad_video="stop".
+        RemoteError: a server that does not give the run, or take the results.
     """
-    config, classes = ModelDir(Path(model_dir)).read_run()
-    _check_out(Path(out or model_dir))
-    config = dataclasses.replace(config, **_settled_places(places or {}))
+    out = out or model_dir
+    if is_remote(out):
+        check_writable(os.fspath(out))
+    else:
+        _check_out(Path(out))
+    with fetched(model_dir, run_files(weights)) as run, sent(out) as results:
+        return _evaluate(run, protocol or Protocol(), weights, places or {}, ModelDir(results))
+
+
+def _evaluate(
+    model_dir: Path, protocol: Protocol, weights: str, places: Mapping[str, str], folder: ModelDir
+) -> dict:
+    config, classes = ModelDir(model_dir).read_run()
+    config = dataclasses.replace(config, **_settled_places(places))
     validate(config)
-    networks, protocol = _prepared(model_dir, protocol or Protocol(), weights, config)
+    networks, protocol = _prepared(model_dir, protocol, weights, config)
     videos = load_dataset(config, "test")
     _check_classes(classes, videos)
-    folder = ModelDir(Path(out or model_dir))
     with contextlib.ExitStack() as stack:
         report = stack.enter_context(Report(folder, classes, bool(videos.label_sets)))
         tally = Tally(classes)

@@ -8,6 +8,9 @@ from collections.abc import Iterable, Iterator
 
 from .urls import AbsentError, RemoteError, is_remote, join, shown
 
+_PREFIX = "r21d-copy-"
+_until_the_end: list[tempfile.TemporaryDirectory] = []
+
 
 @contextlib.contextmanager
 def fetched(place: str | os.PathLike, names: Iterable[str]) -> Iterator[pathlib.Path]:
@@ -23,10 +26,21 @@ def fetched(place: str | os.PathLike, names: Iterable[str]) -> Iterator[pathlib.
         yield pathlib.Path(place)
         return
     url = os.fspath(place)
-    with tempfile.TemporaryDirectory(prefix="r21d-copy-") as root, told_of(root, url):
+    with tempfile.TemporaryDirectory(prefix=_PREFIX) as root, told_of(root, url):
         for name in names:
             _fetch(url, name, pathlib.Path(root))
         yield pathlib.Path(root)
+
+
+def kept(place: str | os.PathLike, names: Iterable[str]) -> pathlib.Path:
+    """As `fetched`, for what is read later: a copy goes when the process ends."""
+    if not is_remote(place):
+        return pathlib.Path(place)
+    root = tempfile.TemporaryDirectory(prefix=_PREFIX)
+    _until_the_end.append(root)
+    for name in names:
+        _fetch(os.fspath(place), name, pathlib.Path(root.name))
+    return pathlib.Path(root.name)
 
 
 @contextlib.contextmanager
@@ -46,7 +60,7 @@ def sent(place: str | os.PathLike, last: str = "") -> Iterator[pathlib.Path]:
 
     url = os.fspath(place)
     check_writable(url)
-    with tempfile.TemporaryDirectory(prefix="r21d-copy-") as root, told_of(root, url):
+    with tempfile.TemporaryDirectory(prefix=_PREFIX) as root, told_of(root, url):
         yield pathlib.Path(root)
         found = (path for path in sorted(pathlib.Path(root).rglob("*")) if path.is_file())
         for path in sorted(found, key=lambda path: path.name == last):
@@ -60,7 +74,7 @@ def told_of(root: str | os.PathLike, url: str) -> Iterator[None]:
         yield
     except RemoteError:
         raise
-    except (ValueError, OSError) as error:
+    except BaseException as error:
         here, there = os.fspath(root), shown(url.rstrip("/"))
         error.args = tuple(
             arg.replace(here, there) if isinstance(arg, str) else arg for arg in error.args

@@ -64,7 +64,8 @@ class RunState:
 
         Raises:
             DivergedError: if a weight is not finite; nothing is written.
-            OSError: if it cannot be written, as on a full disk; earlier ones stay.
+            OSError: if it cannot be written, as on a full disk, or sent to where the run is;
+                earlier ones stay.
         """
         place = self._loop.place
         if place == self._kept:
@@ -83,6 +84,7 @@ class RunState:
                 "with the same --model_dir to go on."
             ) from None
         self._kept = place
+        self.folder.kept()
 
     def restore(self) -> None:
         """Goes to the furthest kept state that is whole, if any is kept, and tells the loop.

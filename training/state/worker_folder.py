@@ -10,6 +10,8 @@ from collections.abc import Iterator
 
 from ..config import TrainConfig
 from ..distribution.workers import Workers
+from ..remote.run_copy import run_copy
+from ..remote.urls import is_remote
 from ..run_folder import ModelDir
 from .run_lock import sole_writer
 
@@ -24,11 +26,17 @@ def own_folder(config: TrainConfig, workers: Workers) -> Iterator[ModelDir]:
 
     Raises:
         ConfigError: if the folder cannot be made or written to, or another process trains in it.
+        RemoteError: a server that does not give or take the run.
     """
     if workers.is_chief:
-        root = pathlib.Path(config.model_dir)
-        with sole_writer(root):
-            yield ModelDir(root)
+        with contextlib.ExitStack() as held:
+            if is_remote(config.model_dir):
+                copy = held.enter_context(run_copy(config.model_dir))
+                folder = ModelDir(copy.root, copy.push)
+            else:
+                folder = ModelDir(pathlib.Path(config.model_dir))
+            held.enter_context(sole_writer(folder.root))
+            yield folder
         return
     who = f"{os.path.abspath(config.model_dir)} {workers.name(workers.index)}"
     name = f"r21d_worker_{hashlib.sha256(who.encode()).hexdigest()[:16]}"
