@@ -6,6 +6,7 @@ from pathlib import Path
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
+from .data.counted import counted
 from .pictures import DPI, FAINT, INK, TRAIN_COLOUR, VAL_COLOUR, save_picture
 
 NAMES = {"rgb": "RGB"}
@@ -45,7 +46,7 @@ def draw_sweep(
     axes.axvline(weight, color=INK, linewidth=1, linestyle="--", label=f"weight {weight:g}")
     axes.set_xlim(-0.02, 1.02)
     axes.set_xlabel(f"weight of {first}, the rest for {second}", color=INK)
-    axes.set_title(f"top-1 accuracy of {num_videos:,} videos", loc="left", color=INK)
+    axes.set_title(f"top-1 accuracy of {counted(num_videos, 'videos')}", loc="left", color=INK)
     axes.yaxis.set_major_formatter(PercentFormatter(xmax=1))  # with the digits that ticks need
     axes.legend(frameon=False, loc="best", labelcolor=INK, fontsize=8)
     axes.tick_params(length=0, labelcolor=INK)
