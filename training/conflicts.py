@@ -2,15 +2,26 @@
 
 from .data.catalog import DATASETS
 from .flow.streams import conflict as stream_conflict
+from .remote.urls import is_remote
 
 
 def conflicts(config) -> list[str]:
     """What does not go together in a TrainConfig, a line each."""
     return [
         text
-        for found in (_split, _crop, _batch, _warmup, _start, _freezing, stream_conflict)
+        for found in (_places, _split, _crop, _batch, _warmup, _start, _freezing, stream_conflict)
         if (text := found(config))
     ]
+
+
+def _places(config) -> str:
+    wrong = [n for n in ("videos", "splits", "manifest") if is_remote(getattr(config, n))]
+    if not wrong:
+        return ""
+    return (
+        f"{wrong[0]}={getattr(config, wrong[0])!r}: expected a path of this machine, as files of "
+        "videos and lists are read from it alone. At URLs there may be records, --records."
+    )
 
 
 def _split(config) -> str:

@@ -11,6 +11,8 @@ from .config import FIELDS, ConfigError, TrainConfig, typed, validate
 from .flow.kept import numbers_of_records
 from .origins import INPUT, NETWORK, named, numbers_of_stream, numbers_of_weights, run_at
 from .recipe_rows import RECIPES
+from .records.manifest import NAME as MANIFEST
+from .remote.urls import is_remote
 
 
 def resolve(
@@ -63,7 +65,7 @@ def given_values(config_file: str = "", overrides: Mapping | None = None) -> dic
 
 
 def define_flags(flag_values: flags.FlagValues = flags.FLAGS) -> None:
-    """Defines --recipe, --config_file and a flag for each field of TrainConfig.
+    """Defines --recipe, --config_file, --data and a flag for each field of TrainConfig.
 
     The fields' flags default to None, so that only those given override the recipe and the file.
     """
@@ -76,6 +78,7 @@ def define_flags(flag_values: flags.FlagValues = flags.FLAGS) -> None:
         "a .json or .toml file of options, over the recipe",
         flag_values=flag_values,
     )
+    define_data(flag_values)
     for name, field in FIELDS.items():
         text = f"{field.metadata['help']} (default {field.default!r})"
         if "choices" in field.metadata:
@@ -94,11 +97,38 @@ _DEFINE = {
 }
 
 
+def define_data(flag_values: flags.FlagValues) -> None:
+    """Defines --data, which `place_of_data` makes options of."""
+    flags.DEFINE_string(
+        "data",
+        None,
+        "folder or URL (s3://, gs://, https:// ...): --records where it has a manifest.json, else "
+        "--videos; at a URL records alone",
+        flag_values=flag_values,
+    )
+
+
+def place_of_data(data: str | None, given: Mapping) -> dict:
+    """`data` as an option, records or videos; {} for None. `given` are those of other flags.
+
+    Raises:
+        ConfigError: one of these says where the data is, too.
+    """
+    if data is None:
+        return {}
+    twice = [name for name in ("records", "videos") if given.get(name)]
+    if twice:
+        other = f"--{twice[0]}={given[twice[0]]}"
+        raise ConfigError(f"--data={data} and {other}: expected one of them.")
+    has_records = is_remote(data) or pathlib.Path(data, MANIFEST).is_file()
+    return {"records" if has_records else "videos": data}
+
+
 def given_flags(flag_values: flags.FlagValues = flags.FLAGS) -> dict:
     """The options that were given on the command line, by name, for `resolve`.
 
     Raises:
-        ConfigError: a list of numbers that holds something else.
+        ConfigError: a list of numbers that holds something else; data in two places.
     """
     given = {
         name: flag_values[name].value for name in FIELDS if flag_values[name].value is not None
@@ -111,7 +141,7 @@ def given_flags(flag_values: flags.FlagValues = flags.FLAGS) -> dict:
                 raise ConfigError(
                     f"--{name}={','.join(value)}: expected 2 or 3 numbers with commas between them."
                 ) from None
-    return given
+    return given | place_of_data(flag_values["data"].value, given)
 
 
 def _read_values(path: pathlib.Path) -> dict:

@@ -14,6 +14,7 @@ def _define_crossval(values: flags.FlagValues) -> None:
 def _crossval(values: flags.FlagValues, positional: list[str]) -> int:
     from ..config import ConfigError
     from ..recipes import given_flags
+    from ..remote.urls import is_remote
 
     no_more(positional)
     with starting_quietly():
@@ -24,6 +25,10 @@ def _crossval(values: flags.FlagValues, positional: list[str]) -> int:
         root = given.pop("model_dir", "")
         if not root:
             raise UsageError("--model_dir is missing: the folder for the runs of all splits.")
+        if is_remote(root):
+            raise UsageError(
+                f"--model_dir={root}: expected a folder of this machine; copy it when it is done."
+            )
         configs = split_configs(root, values["recipe"].value, values["config_file"].value, given)
     except ConfigError as error:  # found before any work: as much the command line as a wrong flag
         raise UsageError(str(error)) from None

@@ -130,6 +130,8 @@ def make_records(values: flags.FlagValues, kind: str, options) -> int:
 
     name = required(values, "dataset", "the data set, a name of `r21d datasets`")
     out = required(values, "out", "the folder of records to make")
+    if values["runner"].value == "local":
+        _check_is_here(out)
     plan = make_plan(
         listed(name, _places(values)),
         kind,
@@ -198,7 +200,9 @@ def _scan(values: flags.FlagValues) -> int:
     from ..records.foreign import scan
     from ..records.manifest import read_manifest
 
-    out = pathlib.Path(required(values, "out", "the folder of records to look at"))
+    out = required(values, "out", "the folder of records to look at")
+    _check_is_here(out)
+    out = pathlib.Path(out)
     name = required(values, "dataset", "which data set the records are of")
     if not out.is_dir():
         raise UsageError(f"--out={str(out)!r}: no such folder; expected one of records of others.")
@@ -210,6 +214,16 @@ def _scan(values: flags.FlagValues) -> int:
     manifest = scan(out, name, values["frame_rate"].value)
     manifest.write(out)
     return report(manifest, str(out))
+
+
+def _check_is_here(out: str) -> None:
+    from ..remote.urls import is_remote
+
+    if is_remote(out):
+        raise UsageError(
+            f"--out={out}: expected a folder of this machine. Copy it there when it is done, and "
+            "look with --verify whether all has come."
+        )
 
 
 def _places(values: flags.FlagValues):

@@ -46,6 +46,7 @@ PLACES = {
 def _define_evaluate(values: flags.FlagValues) -> None:
     from ..config import FIELDS
     from ..evaluation.protocols import FRAMES, OVERLAP
+    from ..recipes import define_data
 
     _define_run(values)
     flags.DEFINE_enum(
@@ -74,6 +75,7 @@ def _define_evaluate(values: flags.FlagValues) -> None:
     for name in [name for name in PLACES if name in FIELDS]:
         text = f"{PLACES[name]}, where it is not the one of training any more"
         flags.DEFINE_string(name, None, text, flag_values=values)
+    define_data(values)
     flags.DEFINE_string(
         "out", None, "folder for the results (default: the run's)", flag_values=values
     )
@@ -82,6 +84,7 @@ def _define_evaluate(values: flags.FlagValues) -> None:
 def _evaluate(values: flags.FlagValues, positional: list[str]) -> int:
     from ..config import ConfigError
     from ..evaluation.protocols import Protocol
+    from ..recipes import place_of_data
 
     no_more(positional)
     model_dir = required(values, "model_dir", "the folder of a run of `r21d train`")
@@ -89,13 +92,14 @@ def _evaluate(values: flags.FlagValues, positional: list[str]) -> int:
     crops = values["num_crops"].value
     try:
         protocol = Protocol(name=values["protocol"].value, num_crops=crops and int(crops), **asked)
+        places = {name: values[name].value for name in PLACES if name in values}
+        given = {name: value for name, value in places.items() if value is not None}
+        given |= place_of_data(values["data"].value, given)
     except ConfigError as error:
         raise UsageError(str(error)) from None
     with starting_quietly():
         from ..evaluation.evaluate import evaluate, summary
 
-    places = {name: values[name].value for name in PLACES if name in values}
-    given = {name: value for name, value in places.items() if value is not None}
     out = values["out"].value or model_dir
     print(summary(evaluate(model_dir, protocol, _weights_of_run(values), given, out)))
     print(f"evaluation.json, predictions.csv, per_class.csv and pictures are in {out}")

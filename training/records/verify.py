@@ -6,22 +6,24 @@ import pathlib
 
 from ..data.listings import first
 from ..options import ConfigError
+from ..remote.copies import fetched
+from ..remote.urls import is_remote
 from .manifest import Manifest, Record, read_manifest
 from .progress import Progress
 from .tfrecord import is_whole
 
 
 def verify(folder: str | os.PathLike) -> tuple[Manifest, list[str]]:
-    """The manifest of a folder of records, and what in the folder is not as it says.
+    """The manifest of a folder of records, here or at a URL, and what is not as it says.
 
     Every byte is read: a shard by its SHA-256, where the manifest has one, and if that differs the
     records in it one by one, to tell which videos are hurt.
 
     Raises:
         ConfigError: no folder, or one without a manifest: never finished, or not of this program.
+        RemoteError: a server that does not give the files.
     """
-    folder = pathlib.Path(folder)
-    manifest = read_manifest(folder) if folder.is_dir() else None
+    manifest = read_manifest(folder)
     if manifest is None:
         raise ConfigError(
             f"{folder} has no manifest.json: it was not finished, or is no folder of "
@@ -33,13 +35,19 @@ def verify(folder: str | os.PathLike) -> tuple[Manifest, list[str]]:
     wrong = []
     with Progress("Verified", len(manifest.shards), unit="shard") as progress:
         for shard, records in zip(manifest.shards, of_shard, strict=True):
-            wrong += _wrong_in(folder / shard["name"], shard, records)
+            with fetched(folder, [shard["name"]]) as here:
+                wrong += _wrong_in(here / shard["name"], shard, records)
             progress.step()
     known = {shard["name"] for shard in manifest.shards}
-    strange = sorted(path.name for path in folder.glob("*.tfrecord") if path.name not in known)
+    strange = sorted(path.name for path in _shards(folder) if path.name not in known)
     if strange:
         wrong.append(f"{first(strange, 'files are not in the manifest')}")
     return manifest, wrong
+
+
+def _shards(folder: str | os.PathLike) -> list[pathlib.Path]:
+    """The files of a folder of this machine; no server has to tell its own."""
+    return [] if is_remote(folder) else list(pathlib.Path(folder).glob("*.tfrecord"))
 
 
 def _wrong_in(path: pathlib.Path, shard, records: list[Record]) -> list[str]:
