@@ -158,7 +158,7 @@ def test_pace_is_of_the_last_minute_without_the_first_call():
     assert pace.clips_per_second is pace.input_wait is pace.seconds_per_step is None
     assert pace.longest_call_s is None
     pace.add(30.0, steps=2, clips=16, waited_s=3.0)
-    assert pace.seconds_per_step == 15.0 and pace.input_wait == pytest.approx(0.1)
+    assert pace.clips_per_second is None
     pace.add(1.0, steps=2, clips=16, waited_s=0.25)
     assert (pace.clips_per_second, pace.seconds_per_step, pace.input_wait) == (16.0, 0.5, 0.25)
     for _ in range(100):

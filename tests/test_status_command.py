@@ -47,7 +47,7 @@ def test_all_of_it_in_words(folder, capsys):
     assert told["now"] == "loss 0.75  accuracy 0.625"
     assert told["epoch 2"].startswith("loss 1  accuracy 0.5  learning_rate 0.005  val_loss 1.2")
     assert told["best"] == "val_accuracy 0.5 (epoch 1)"
-    assert told["process"].startswith(f"{os.getpid()} on {socket.gethostname()}, since 2 h 1 min; ")
+    assert told["process"].startswith(f"{os.getpid()} on {socket.gethostname()}, for 2 h 2 min; ")
 
 
 def test_several_runs_and_the_code_of_the_one_to_look_after(folder, tmp_path, capsys, dead):

@@ -10,12 +10,14 @@ import keras
 import pytest
 
 from r21d_keras.training import cli
+from r21d_keras.training.callbacks.watching import Watching
 from r21d_keras.training.config import to_json
 from r21d_keras.training.heartbeat import read_heartbeat
 from r21d_keras.training.loop import DivergedError
 from r21d_keras.training.run_folder import ModelDir
 from r21d_keras.training.status import read_status
 from r21d_keras.training.train import train
+from tests.loops import linear_model, make_loop
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 OPTIONS = {  # of make_config
@@ -32,6 +34,7 @@ import pathlib, sys, time
 import keras
 from r21d_keras.training.config import from_json
 from r21d_keras.training.train import train
+from tests.loops import linear_model, make_loop
 
 class Hang(keras.callbacks.Callback):
     def on_epoch_begin(self, epoch, logs=None):
@@ -115,3 +118,12 @@ def test_speed_and_profile_lie_with_the_other_events(make_config):
     (profile,) = folder.events.glob("plugins/profile/*/*.xplane.pb")
     assert profile.stat().st_size > 1000
     assert read_heartbeat(folder).steps_per_epoch == 2
+
+
+def test_a_worker_that_is_not_the_chief_writes_nothing(tmp_path):
+    loop = make_loop(linear_model, profile_steps="1,2")
+    with Watching(loop, ModelDir(tmp_path), 8, validates=True, writes=False) as watching:
+        assert watching.callbacks == [] and watching.validated() is None
+    assert list(tmp_path.iterdir()) == []
+    chief = Watching(loop, ModelDir(tmp_path), 8, validates=True, writes=True)
+    assert len(chief.callbacks) == 3

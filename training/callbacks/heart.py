@@ -83,7 +83,7 @@ class Heart(Paced):
         super().on_train_batch_end(batch, logs)
         epoch, pace = self._beat.epoch, self.pace
         left_s, is_least = self._left(epoch, batch + 1)
-        self._end_at = time.time() + left_s
+        self._end_at = None if left_s is None else time.time() + left_s
         ended = batch + 1 == self.steps
         if ended:
             self._steps_end_s = time.monotonic()
@@ -115,8 +115,10 @@ class Heart(Paced):
         every, last = self.loop.config.validate_every, epoch + 1 == self.loop.config.epochs
         return bool(self.validates and every and (last or (epoch + 1) % every == 0))
 
-    def _left(self, epoch: int, step: int) -> tuple[float, bool]:
+    def _left(self, epoch: int, step: int) -> tuple[float | None, bool]:
         """Seconds to the end from a step of an epoch, counted from 1, and whether they miss any."""
+        if self.pace.seconds_per_step is None:
+            return None, False
         steps = (self._beat.epochs - epoch + 1) * self.steps - step
         kinds = [self._validated(e) for e in range(epoch - 1, self._beat.epochs)]
         ends_s = sum(self._ends_s.get(kind, 0.0) for kind in kinds)

@@ -40,7 +40,8 @@ class Scalars(Paced):
         }
         with self._writer.as_default(step):
             for name, value in values.items():
-                tf.summary.scalar(name, value)
+                if value is not None:
+                    tf.summary.scalar(name, value)
         self._writer.flush()
         self._written_s = time.monotonic()
 

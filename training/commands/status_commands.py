@@ -118,8 +118,7 @@ def _facts_in_words(status):
         yield "left", "" if status.state == "stalled" else _left(beat)
         yield "now", _numbers(beat.metrics)
     if status.last:
-        numbers = {n: v for n, v in status.last.items() if n not in ("epoch", "seconds")}
-        yield f"epoch {status.last['epoch']:.0f}", _numbers(numbers)
+        yield f"epoch {status.last['epoch']:.0f}", _numbers(status.last)
     if status.best:
         yield "best", f"val_accuracy {status.best[0]:.4g} (epoch {status.best[1]})"
     if beat and status.lives:
@@ -149,15 +148,24 @@ def _process(status) -> str:
     from ..status import duration
 
     beat = status.heartbeat
-    moved_s = beat.beat_at - beat.moved_at + status.silent_s
+    # Differences of its own clock, and what went by since its last beat.
+    since = {name: beat.beat_at - at + status.silent_s for name, at in _moments(beat).items()}
+    told = {name: duration(seconds) for name, seconds in since.items()}
     return (
-        f"{beat.pid} on {beat.host}, since {duration(beat.beat_at - beat.began_at)}; "
-        f"last moved {duration(moved_s)} ago, last heard of {duration(status.silent_s)} ago"
+        f"{beat.pid} on {beat.host}, for {told['began']}; last moved {told['moved']} ago, "
+        f"last heard of {told['beat']} ago"
     )
 
 
+def _moments(beat) -> dict[str, float]:
+    return {"began": beat.began_at, "moved": beat.moved_at, "beat": beat.beat_at}
+
+
 def _numbers(values: dict[str, float]) -> str:
-    return "  ".join(f"{name} {value:.4g}" for name, value in values.items())
+    from ..history import COLUMNS
+
+    known = [name for name in COLUMNS[1:-1] if name in values]  # all but epoch and seconds
+    return "  ".join(f"{name} {values[name]:.4g}" for name in known)
 
 
 STATUS_COMMANDS = {
