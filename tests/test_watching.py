@@ -34,7 +34,6 @@ import pathlib, sys, time
 import keras
 from r21d_keras.training.config import from_json
 from r21d_keras.training.train import train
-from tests.loops import linear_model, make_loop
 
 class Hang(keras.callbacks.Callback):
     def on_epoch_begin(self, epoch, logs=None):
