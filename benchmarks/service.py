@@ -47,7 +47,7 @@ class Service:
 
     def peak(self) -> dict:
         """The most memory that this process has had resident."""
-        return {"mib": _peak_mib()}
+        return {"mib": peak_mib()}
 
     def product(self) -> dict:
         """Thousand millions of float32 operations a second in one matrix product."""
@@ -64,7 +64,8 @@ def _seconds(call) -> float:
     return time.perf_counter() - start
 
 
-def _peak_mib() -> float:
+def peak_mib() -> float:
+    """The most memory that this process has had resident."""
     status = pathlib.Path("/proc/self/status")
     if status.is_file():  # ru_maxrss there begins with what the parent had at the fork
         return int(re.search(r"VmHWM:\s+(\d+) kB", status.read_text())[1]) / 1024
