@@ -4,7 +4,6 @@ import json
 import os
 import re
 import shutil
-import socket
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -39,20 +38,6 @@ class Cluster:
     def address(self) -> str:
         """Where this process listens."""
         return self.addresses[self.index]
-
-    def absent(self, waited_s: float) -> str:
-        """Says which processes have not come: those at whose address nobody listens now."""
-        others = [
-            i for i in range(len(self)) if i != self.index and not _listens(self.addresses[i])
-        ]
-        who = (
-            ", ".join(f"{i} ({self.addresses[i]})" for i in others) or "(all listen, one is silent)"
-        )
-        return (
-            f"Not all of the {len(self)} workers came within worker_timeout_s={waited_s:g}: "
-            f"missing {who}. Start all workers at about the same time, check the addresses and "
-            "that their ports are open to one another, or give a longer --worker_timeout_s."
-        )
 
 
 def find_cluster() -> Cluster:
@@ -111,15 +96,6 @@ def _is_list_of_addresses(addresses) -> bool:
     return isinstance(addresses, list) and all(
         isinstance(address, str) and re.fullmatch(r"\S+:\d+", address) for address in addresses
     )
-
-
-def _listens(address: str) -> bool:
-    host, _, port = address.rpartition(":")
-    try:
-        with socket.create_connection((host, int(port)), timeout=2.0):
-            return True
-    except OSError:
-        return False
 
 
 def _of_slurm() -> Cluster:

@@ -1,8 +1,8 @@
 """Which devices a run uses, as a tf.distribute strategy."""
 
 import dataclasses
+import faulthandler
 import functools
-import threading
 
 import tensorflow as tf
 from absl import logging
@@ -10,6 +10,7 @@ from absl import logging
 from ..config import ConfigError, TrainConfig
 from .cluster import Cluster, find_cluster
 from .lost import WorkerLostError
+from .meeting import meet
 
 
 def make_strategy(config: TrainConfig) -> tf.distribute.Strategy:
@@ -75,29 +76,18 @@ def _of_several_workers(config: TrainConfig, on_cpu: bool) -> tf.distribute.Stra
 # A process joins one cluster, once.
 @functools.cache
 def _connected(cluster: Cluster, timeout_s: float) -> tf.distribute.Strategy:
-    """The strategy of all workers, when they have come.
-
-    TensorFlow has no limit to how long its chief waits for them; so it waits in a thread.
-    """
-    done = []
-
-    def connect():
-        try:
-            strategy = tf.distribute.MultiWorkerMirroredStrategy(cluster.resolver)
-            done.append((strategy, None))
-        except Exception as error:
-            done.append((None, error))
-
+    """The strategy of all workers, when they have come."""
     logging.info("Worker %d of %d, at %s.", cluster.index, len(cluster), cluster.address)
-    thread = threading.Thread(target=connect, name="connect", daemon=True)
-    thread.start()
-    thread.join(timeout_s)
-    if not done:
-        raise WorkerLostError(cluster.absent(timeout_s))
-    strategy, error = done[0]
-    if error:
+    meet(cluster, timeout_s)
+    # One that is killed just now is waited for by TensorFlow, which nothing but the end of the
+    # process interrupts.
+    faulthandler.dump_traceback_later(timeout_s, exit=True, file=2)
+    try:
+        return tf.distribute.MultiWorkerMirroredStrategy(cluster.resolver)
+    except (RuntimeError, tf.errors.OpError) as error:
         raise _why(cluster, error) from None
-    return strategy
+    finally:
+        faulthandler.cancel_dump_traceback_later()
 
 
 def _not_compiled(found: str) -> ConfigError:

@@ -87,7 +87,8 @@ class Workers:
         try:
             yield
         except Exception as error:
-            self.exchange(f"{type(error).__name__}: {' '.join(str(error).split())}")
+            with contextlib.suppress(tf.errors.OpError):  # another is lost: no matter any more
+                self.exchange(f"{type(error).__name__}: {' '.join(str(error).split())}")
             raise
         failed = [(i, text) for i, text in enumerate(self.exchange("")) if text]
         if failed:
