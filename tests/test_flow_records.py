@@ -9,6 +9,7 @@ import pytest
 from benchmarks import moving_scenes as scenes
 from r21d_keras.training.cli import main
 from r21d_keras.training.config import ConfigError
+from r21d_keras.training.data.augmentation_options import Augmentation
 from r21d_keras.training.data.datasets import load_dataset
 from r21d_keras.training.data.frames import ClipSpec, mirrored
 from r21d_keras.training.data.pipeline import clip_spec, train_batches
@@ -133,12 +134,16 @@ def test_resized_flow_moves_by_as_much_more(config):
 def test_training_clips_are_scaled_cropped_and_mirrored(config):
     """By one seed with and without a mirror, flow is mirrored and u negated."""
     videos = load_dataset(dataclasses.replace(config), "train")
-    spec = dataclasses.replace(clip_spec(videos, config), jitter_scale=1.5, random_flip=True)
-    plain = dataclasses.replace(spec, random_flip=False)
+    spec, straight_spec = (
+        dataclasses.replace(
+            clip_spec(videos, config), augmentation=Augmentation(jitter_scale=1.5, random_flip=flip)
+        )
+        for flip in (True, False)
+    )
     turned = 0
     for seed in range(12):
         clip = videos.clip_at(0, np.random.default_rng(seed), spec)
-        straight = videos.clip_at(0, np.random.default_rng(seed), plain)
+        straight = videos.clip_at(0, np.random.default_rng(seed), straight_spec)
         assert clip.shape == (4, 32, 32, 2) and clip.flags.c_contiguous
         if not np.array_equal(clip, straight):
             np.testing.assert_array_equal(clip, mirrored(straight))
