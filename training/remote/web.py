@@ -16,6 +16,7 @@ _CHUNK_BYTES = 2**18
 _AGAIN = frozenset({408, 425, 429, 500, 502, 503, 504})
 _DENIED = frozenset({401, 403, 407})
 _ABSENT = frozenset({404, 410})
+_SYSTEMS_WORDS = re.compile(r"(?<=\] )[A-Z][a-z]+[\w ]+")  # "[Errno 111] Connection refused')"
 _TOTAL = re.compile(r"bytes (?:\d+-\d+|\*)/(\d+)")
 _CONNECTIONS = 64  # kept open: as many readers as a machine may have
 
@@ -29,8 +30,11 @@ def problem_of(error: Exception, url: str) -> Problem | None:
     if isinstance(error, _AnswerError):
         return error.args[0]
     if isinstance(error, requests.Timeout | requests.ConnectionError):
-        words = " ".join(str(error).split())[:200]
-        return Problem(f"not reached ({words})", "Look whether the server is well.", True)
+        found = _SYSTEMS_WORDS.search(str(error))
+        why = found[0] if found else "the connection was closed"
+        if isinstance(error, requests.Timeout) or "timed out" in str(error):
+            why = "timed out"
+        return Problem(f"not reached, {why}", "Look whether the server is well.", True)
     if isinstance(error, requests.RequestException):  # such as a URL that is none
         return Problem(" ".join(str(error).split())[:200], "Check the URL.")
     return None
@@ -42,11 +46,12 @@ def size(url: str) -> int:
         total = _TOTAL.fullmatch(answer.headers.get("Content-Range", ""))
         if answer.status_code == 206:
             _ = answer.content  # read, so that the connection can be used again
-        if answer.status_code not in (206, 416) or not total:
-            if answer.headers.get("Content-Length") == "0":
-                return 0
+        if total:
+            return int(total[1])
+        if answer.status_code != 416:
             raise _AnswerError(_no_ranges(answer))
-        return int(total[1])
+    with _get(url, {}) as answer:  # it has no first byte; some then do not say how many there are
+        return int(answer.headers.get("Content-Length", 0))
 
 
 def read_range(url: str, start: int, length: int, total: int) -> bytes:
