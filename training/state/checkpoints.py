@@ -1,6 +1,7 @@
 """The state of a run, kept so that it can go on where it stood."""
 
 import dataclasses
+import re
 from collections.abc import Mapping
 
 import tensorflow as tf
@@ -136,5 +137,6 @@ class RunState:
 
 
 def reason_of(error: Exception) -> str:
-    """The first line of what TensorFlow says is wrong."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
+    """The first line of what TensorFlow says is wrong, without the names of its operations."""
+    line = (str(error).strip().splitlines() or [type(error).__name__])[0]
+    return re.sub(r"\{\{.*?\}\} *| *\[Op:\w+\]", "", line).rstrip(".")
