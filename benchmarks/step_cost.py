@@ -12,7 +12,6 @@ from r21d_keras.training.config import TrainConfig
 from r21d_keras.training.distribution.strategy import make_strategy
 from r21d_keras.training.loop import Loop
 from r21d_keras.training.model_dir import build_model
-from r21d_keras.training.optimization.optimizer import make_optimizer
 from r21d_keras.training.optimization.schedule import make_schedule
 
 CLASSES = 400
@@ -69,7 +68,7 @@ def _make_loop(config: TrainConfig) -> Loop:
     try:
         with strategy.scope():
             model, schedule = build_model(config, CLASSES), make_schedule(config, 1)
-            return Loop(model, make_optimizer(config, schedule), schedule, strategy, config)
+            return Loop(model, schedule, strategy, config)
     finally:
         keras.mixed_precision.set_global_policy(users)
 

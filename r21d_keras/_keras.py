@@ -119,9 +119,59 @@ def apply_gradients(optimizer, gradients, variables):
     optimizer.apply_gradients(zip(gradients, variables, strict=True))
 
 
+def build_optimizer(optimizer, variables):
+    """Makes all that `optimizer` keeps beside `variables`, to which later steps may give a part."""
+    # Optimizers from before Keras 2.11, as tensorflow-addons' are, have no other name for it.
+    build = optimizer.build if hasattr(optimizer, "build") else optimizer._create_all_weights
+    build(variables)
+
+
+def kept_beside(optimizer) -> list:
+    """The variables of an optimizer from before Keras 2.11, which it keeps in no attribute."""
+    return [] if hasattr(optimizer, "build") else list(optimizer.weights)
+
+
 def layer_name(torch_path: str) -> str:
     """The layer name for a PyTorch module path: the path itself where the backend takes it.
 
     Keras' PyTorch backend registers weights with torch.nn, which refuses dots in names.
     """
     return torch_path.replace(".", "_") if backend_name() == "torch" else torch_path
+
+
+class SlotOptimizer(keras.optimizers.Optimizer):
+    """An optimizer whose step a subclass gives as a function, for either Keras.
+
+    `slots(variable)` names what is kept beside a variable, zeros at first; `step(gradient,
+    variable, rate, count, *kept)` returns the new values of the variable and of what is kept.
+    `count` are the steps taken before this one.
+    """
+
+    def __init__(self, learning_rate, name):
+        if KERAS3:
+            super().__init__(learning_rate, name=name)
+        else:
+            super().__init__(name, weight_decay=None, jit_compile=False)
+            self._learning_rate = self._build_learning_rate(learning_rate)
+
+    def build(self, var_list):
+        """Makes what is kept beside each of the variables."""
+        if not hasattr(self, "_kept"):
+            super().build(var_list)
+            self._kept = [[self._slot(v, name) for name in self.slots(v)] for v in var_list]
+            self._built = True  # Keras 2.15 asks it, and sets it where it creates variables
+
+    def update_step(self, gradient, variable, learning_rate=None):
+        """Takes the step of one variable."""
+        rate = self.learning_rate if learning_rate is None else learning_rate
+        key = self._var_key(variable)
+        index = (self._trainable_variables_indices if KERAS3 else self._index_dict)[key]
+        kept = self._kept[index]
+        values = self.step(gradient, variable, rate, self.iterations, *kept)
+        for target, value in zip((variable, *kept), values, strict=True):
+            self.assign(target, value) if KERAS3 else target.assign(value)
+
+    def _slot(self, variable, name):
+        if KERAS3:
+            return self.add_variable_from_reference(variable, name=name)
+        return self.add_variable_from_reference(variable, variable_name=name)

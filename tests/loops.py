@@ -8,7 +8,6 @@ from r21d_keras import VideoResNet
 from r21d_keras.training.config import TrainConfig
 from r21d_keras.training.distribution.strategy import make_strategy
 from r21d_keras.training.loop import Loop
-from r21d_keras.training.optimization.optimizer import make_optimizer
 from r21d_keras.training.optimization.schedule import make_schedule
 
 CLASSES = 3
@@ -63,7 +62,7 @@ def make_loop(network=narrow_network, policy="float32", **options):
     try:
         with strategy.scope():
             model, schedule = network(config), make_schedule(config, 4)
-            return Loop(model, make_optimizer(config, schedule), schedule, strategy, config)
+            return Loop(model, schedule, strategy, config)
     finally:
         keras.mixed_precision.set_global_policy("float32")
 

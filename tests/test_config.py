@@ -23,7 +23,8 @@ from r21d_keras.training.recipes import RECIPES, define_flags, given_flags, reso
 from r21d_keras.zoo.weights import get_weights
 
 FREE = ("crop_size", "resize_height", "resize_width", "variant", "convention", "init_from")
-FREE += ("head_epochs", "split")
+FREE += ("head_epochs", "split", "optimizer", "optimizer_options", "swa_epochs", "swa_every")
+FREE += ("profile_steps", "gradient_accumulation_steps")
 
 
 def any_value(field):

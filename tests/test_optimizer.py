@@ -62,9 +62,8 @@ def test_learning_rate_follows_the_global_batch_and_the_log_says_so(caplog):
 @pytest.mark.parametrize("nesterov", [True, False])
 def test_steps_are_sgd_with_momentum_and_l2_in_the_gradient(nesterov):
     config = TrainConfig(momentum=0.9, nesterov=nesterov, weight_decay=0.1)
-    optimizer = make_optimizer(config, schedule("constant", warmup_steps=0))
     kernel = tf.Variable([[1.0, -2.0]])
-    optimizer.build([kernel])
+    optimizer = make_optimizer(config, schedule("constant", warmup_steps=0), [kernel])
     for _ in range(3):
         with tf.GradientTape() as tape:
             loss = tf.reduce_sum(kernel * [[0.5, 0.25]]) + l2_penalty([kernel], 0.1)

@@ -19,6 +19,7 @@ from .data.augmentation_options import Augmentation
 from .data.catalog import DATASETS
 from .flow.methods import METHODS
 from .flow.streams import STREAMS
+from .optimization.options import Optimization
 from .options import ConfigError, option, step_range, violations
 
 # "best" by accuracy on the test videos, which flatters it there: what is reported is "final".
@@ -40,7 +41,7 @@ if _BACKEND != "tensorflow":
 # how a batch is cut; "grow": it may only become larger. All others must be as they were. path: text
 # that names a file or folder, so that another name of the same is no change.
 @dataclass(frozen=True, kw_only=True)
-class TrainConfig(Augmentation):
+class TrainConfig(Augmentation, Optimization):
     """All that decides a run. Each field is also a flag of `r21d train`, with this help text."""
 
     dataset: str = option("motion", "the data set (`r21d datasets`)", choices=tuple(DATASETS))
@@ -119,9 +120,6 @@ class TrainConfig(Augmentation):
     )
     step_epochs: float = option(10.0, "epochs between steps of --schedule=step", above=0.0)
     step_factor: float = option(0.1, "factor of each step", above=0.0, high=1.0)
-    momentum: float = option(0.9, "momentum of SGD", low=0.0, high=0.9999)
-    nesterov: bool = option(True, "Nesterov's form of momentum")
-    weight_decay: float = option(1e-4, "L2 of kernels; never of BN and biases", low=0.0)
     global_clipnorm: float = option(
         0.0, "largest norm of all gradients together, those of the L2 included; 0: any", low=0.0
     )
@@ -137,12 +135,6 @@ class TrainConfig(Augmentation):
     )
     jit_compile: bool = option(
         False, "compile the gradients with XLA, on one replica", resume="free"
-    )
-    ema_decay: float = option(
-        0.0,
-        "decay a step of averaged weights, used to validate and save; 0: none",
-        low=0,
-        high=0.99999,
     )
     freeze_until: str = option("", "freeze all layers up to this one (prefix), for example layer3")
     head_epochs: int = option(

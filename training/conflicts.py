@@ -2,6 +2,7 @@
 
 from .data.catalog import DATASETS
 from .flow.streams import conflict as stream_conflict
+from .optimization.options import option_conflict
 from .remote.urls import is_remote
 
 
@@ -9,7 +10,17 @@ def conflicts(config) -> list[str]:
     """What does not go together in a TrainConfig, a line each."""
     return [
         text
-        for found in (_places, _split, _crop, _batch, _warmup, _start, _freezing, stream_conflict)
+        for found in (
+            _places,
+            _split,
+            _crop,
+            _batch,
+            _warmup,
+            _start,
+            _freezing,
+            stream_conflict,
+            option_conflict,
+        )
         if (text := found(config))
     ]
 

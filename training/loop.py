@@ -17,10 +17,10 @@ from .config import TrainConfig
 from .distribution.slices import distribute
 from .distribution.waiting import timed_next
 from .distribution.workers import Workers
-from .optimization.averages import Averages
+from .optimization.averages import make_averages
 from .optimization.losses import means
-from .optimization.optimizer import restart
-from .optimization.schedule import WarmupSchedule
+from .optimization.optimizer import make_optimizer
+from .optimization.schedule import RunRate, WarmupSchedule
 from .optimization.step import Step
 from .state.divergence import DivergedError
 from .state.place import InterruptedRun, Place
@@ -33,10 +33,12 @@ class Loop:
     and divided by their number, also where it is short, and gradients are summed over replicas.
 
     In the first config.head_epochs epochs the last layer alone is trained: the others stay as they
-    are, statistics of batch normalisation included. What follows starts with the weights of then
-    and no momentum, as a run of its own would.
+    are, statistics of batch normalisation included. It has an optimizer of its own, so that what
+    follows starts with the weights of then and nothing else, as a run of its own would.
 
     Attributes:
+        optimizer: of all weights.
+        head_optimizer: of the last layer in the first config.head_epochs epochs, or None.
         steps_done: optimizer steps since the start of the run, int64 variable.
         place: where the run stands; set it, with all that a checkpoint has, to go on from there.
         averages: the model's averaged weights, or None.
@@ -47,24 +49,26 @@ class Loop:
     def __init__(
         self,
         model: keras.Model,
-        optimizer: keras.optimizers.Optimizer,
         schedule: WarmupSchedule,
         strategy: tf.distribute.Strategy,
         config: TrainConfig,
     ):
-        self.model, self.optimizer, self.schedule = model, optimizer, schedule
+        self.model, self.schedule = model, schedule
         self.strategy, self.config = strategy, config
         self._workers = Workers(strategy)
-        optimizer.build(model.trainable_variables)
         self.steps_done = tf.Variable(0, dtype=tf.int64, trainable=False)
-        self.averages = Averages(model.weights, config.ema_decay) if config.ema_decay else None
+        rate, head = RunRate(schedule, self.steps_done), model.layers[-1].trainable_variables
+        self.optimizer = make_optimizer(config, rate, model.trainable_variables)
+        self.head_optimizer = make_optimizer(config, rate, head) if config.head_epochs else None
+        self.averages = make_averages(config, model.weights, self.steps_done, schedule.steps_of_run)
         self.num_traces, self.waited_s, self.place = 0, 0.0, Place()
         self._interrupted: Callable[[], bool] = lambda: False
         # Callbacks see a model with an optimizer; it shares all layers with `model`, whose saved
         # weights stay free of the optimizer's state.
         self.driven = keras.Model(model.inputs, model.outputs)
-        self.driven.compile(optimizer=optimizer)
-        self._step = Step(model, optimizer, strategy, config, self.steps_done)
+        self.driven.compile(optimizer=self.optimizer)
+        optimizers = (self.optimizer, self.head_optimizer)
+        self._step = Step(model, optimizers, strategy, config, self.steps_done)
         self._train_call = tf.function(self._train_steps)
         self._test_call = None
 
@@ -144,8 +148,6 @@ class Loop:
 
     def _train_epoch(self, epoch, train_data, listeners) -> dict[str, float]:
         step, head_alone = self.place.steps, epoch < self.config.head_epochs
-        if epoch == self.config.head_epochs > 0 and not step:
-            restart(self.optimizer, self.strategy, self.steps_done)
         dataset, left = self._rest(train_data)
         num_steps, iterator = step + left, iter(distribute(dataset, self.strategy))
         totals = tf.constant(self.place.totals, tf.float64)

@@ -31,7 +31,7 @@ from .distribution.workers import Workers
 from .history import read_history
 from .loop import Loop
 from .model_dir import build_model, save_weights
-from .optimization.optimizer import make_optimizer
+from .optimization.optimizer import check_optimizer
 from .optimization.schedule import make_schedule
 from .optimization.stages import stage_factors, stage_of, trained_layers
 from .run_folder import ModelDir, write_text
@@ -94,6 +94,7 @@ class _Found:
 
 def _look(config: TrainConfig, folder: ModelDir, workers: Workers) -> _Found:
     """Checks all that can be checked before the network is made."""
+    check_optimizer(config)
     fresh = not check_resumable(folder, config)
     start = find_start(config) if fresh and workers.is_chief else None
     _check_batch(config, workers.part.replicas)
@@ -179,7 +180,7 @@ def _make_loop(config: TrainConfig, strategy, videos: VideoSet, start: Start | N
             load_start(model, config, start, videos.classes)
         freeze(model, config.freeze_until)
     with strategy.scope(), _precision(config.precision):
-        loop = Loop(model, make_optimizer(config, schedule), schedule, strategy, config)
+        loop = Loop(model, schedule, strategy, config)
     _log_network(model, config, videos)
     return loop
 

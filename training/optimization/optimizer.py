@@ -1,38 +1,122 @@
-"""The optimizer: SGD as for the paper's networks, with Nesterov momentum."""
+"""The optimizer of a run, by name: built in, or of tensorflow-addons."""
 
+import inspect
 import math
 from collections.abc import Sequence
 
 import keras
 import tensorflow as tf
 
-from r21d_keras._keras import backend_variable, scale_losses
+from r21d_keras._keras import build_optimizer, scale_losses
 
-from ..config import TrainConfig
-from .schedule import WarmupSchedule
+from ..config import ConfigError, TrainConfig
+from .addons import keeps_weights, make_addons_optimizer
+from .lamb import Lamb
+from .muon import Muon
+from .options import ADDONS, parsed
+
+# The optimizer's class, and which options of the run it takes beside the rate. sgd's weight decay
+# is a part of the loss: penalty.py.
+_BUILT_IN = {
+    "sgd": (keras.optimizers.SGD, ("momentum", "nesterov")),
+    "sgdw": (keras.optimizers.SGD, ("momentum", "nesterov", "weight_decay")),
+    "adamw": (keras.optimizers.AdamW, ("weight_decay",)),
+    "lamb": (Lamb, ("weight_decay",)),
+    "muon": (Muon, ("weight_decay",)),
+}
+# What optimizer_options may give of Keras' classes, which take much that the loop does itself.
+_OPTIONS = {
+    "sgd": (),
+    "sgdw": (),
+    "adamw": ("beta_1", "beta_2", "epsilon", "amsgrad"),
+    "lamb": ("beta_1", "beta_2", "epsilon"),
+    "muon": ("momentum", "nesterov"),
+}
 
 
-def make_optimizer(config: TrainConfig, schedule: WarmupSchedule) -> keras.optimizers.Optimizer:
-    """SGD with momentum; with float16 it also scales the loss. `l2_penalty` is apart from it."""
-    optimizer = keras.optimizers.SGD(
-        schedule, momentum=config.momentum, nesterov=config.nesterov and config.momentum > 0
-    )
-    return scale_losses(optimizer) if config.precision == "mixed_float16" else optimizer
+def make_optimizer(config: TrainConfig, rate, variables: Sequence) -> keras.optimizers.Optimizer:
+    """The optimizer of `config`, built for `variables`; with float16 it also scales the loss.
 
+    Weight decay is of kernels alone: batch normalisation's scales and offsets and biases have one
+    axis.
 
-def restart(
-    optimizer: keras.optimizers.Optimizer, strategy: tf.distribute.Strategy, steps_done: tf.Tensor
-) -> None:
-    """Sets the momentum of every weight to zero and the count of steps to `steps_done`.
+    Args:
+        config: the run's.
+        rate: the learning rate of each step, a LearningRateSchedule.
+        variables: all that it may ever be given.
 
-    The optimizer's own count lacks the steps that a loss scale has skipped. Not to be traced.
+    Raises:
+        ConfigError: as `check_optimizer`.
     """
-    inner = getattr(optimizer, "inner_optimizer", optimizer)  # of one that scales the loss
-    count = backend_variable(inner.iterations)
-    with strategy.scope():
-        count.assign(tf.cast(steps_done, count.dtype))
-        for velocity in map(backend_variable, inner.momentums):
-            velocity.assign(tf.zeros_like(velocity))
+    optimizer = _plain(config, rate)
+    if config.optimizer in ("sgdw", "adamw"):
+        optimizer.exclude_from_weight_decay(var_list=[v for v in variables if len(v.shape) < 2])
+    if config.precision == "mixed_float16":
+        optimizer = scale_losses(optimizer)
+    build_optimizer(optimizer, variables)
+    return optimizer
+
+
+def check_optimizer(config: TrainConfig) -> None:
+    """Checks that the optimizer of `config` can be made here.
+
+    Raises:
+        ConfigError: no such optimizer, a package that it needs, arguments that it does not take,
+            or rates of stages, or a classifier that learns first, that it does not go with.
+    """
+    _plain(config, keras.optimizers.schedules.ExponentialDecay(0.1, 1, 1.0))
+    if not keeps_weights(config):
+        return
+    defaults = {"head_epochs": 0, "head_factor": 1.0, "layer_decay": 1.0}
+    for name, default in defaults.items():
+        if getattr(config, name) != default:
+            raise ConfigError(
+                f"optimizer={config.optimizer!r} keeps a copy of the weights, which {name}="
+                f"{getattr(config, name):g} would leave behind. Give --{name}={default:g}, or "
+                "another --optimizer."
+            )
+
+
+def l2_of(config: TrainConfig) -> float:
+    """The weight decay that is a part of the loss: of sgd, and 0 where the optimizer does it."""
+    return config.weight_decay if config.optimizer == "sgd" else 0.0
+
+
+def is_linear(config: TrainConfig) -> bool:
+    """Whether a factor of all gradients of a weight is one of its learning rate.
+
+    Adam and its like divide by the gradient; decoupled weight decay is not of the gradient.
+    """
+    return config.optimizer == "sgd"
+
+
+def _plain(config: TrainConfig, rate) -> keras.optimizers.Optimizer:
+    if config.optimizer.startswith(ADDONS):
+        return make_addons_optimizer(config, rate)
+    maker, taken = _BUILT_IN[config.optimizer]
+    arguments = {name: getattr(config, name) for name in taken}
+    given, allowed = parsed(config.optimizer_options), _OPTIONS[config.optimizer]
+    for name in given:
+        if name not in allowed:
+            raise ConfigError(
+                f"optimizer_options={config.optimizer_options!r}: {config.optimizer} takes "
+                f"{', '.join(allowed) or 'none'}; got {name}."
+            )
+    arguments |= given
+    if not arguments.get("momentum", 1.0):
+        arguments["nesterov"] = False  # Keras refuses it without momentum
+    kinds = {name: type(p.default) for name, p in inspect.signature(maker).parameters.items()}
+    for name, value in given.items():
+        if not isinstance(value, kinds[name]) and (kinds[name], type(value)) != (float, int):
+            raise ConfigError(
+                f"optimizer_options={config.optimizer_options!r}: expected {name} to be of type "
+                f"{kinds[name].__name__}, got {value!r}."
+            )
+    try:
+        return maker(rate, **arguments)
+    except ValueError as error:
+        reason = str(error).strip().splitlines()[0]
+        raise ConfigError(f"optimizer={config.optimizer!r}: {reason}") from None
 
 
 def overflow_everywhere(gradients: Sequence) -> list:

@@ -50,9 +50,54 @@ class WarmupSchedule(keras.optimizers.schedules.LearningRateSchedule):
         rate *= tf.minimum((step + 1.0) / max(1, c["warmup_steps"]), 1.0)
         return tf.where(step < 0.0, c["peak"], rate)
 
+    @property
+    def steps_of_run(self) -> int:
+        """All steps from the first to the last."""
+        return self.config["head_steps"] + self.config["total_steps"]
+
     def get_config(self) -> dict:
         """The arguments of the constructor, for Keras' serialisation."""
         return dict(self.config)
+
+
+@keras.saving.register_keras_serializable(package="r21d_keras")
+class RunRate(keras.optimizers.schedules.LearningRateSchedule):
+    """The rate of `schedule` at the step that the variable `steps_done` counts.
+
+    An optimizer's own count lacks steps that a loss scale has skipped; and that of all weights
+    begins when the classifier has learnt alone, as Adam's correction of young moments needs it.
+    """
+
+    def __init__(self, schedule, steps_done=None):
+        self.schedule, self.steps_done = schedule, steps_done
+
+    def __call__(self, step):
+        """The learning rate, float32; without a variable, of the step that the optimizer counts."""
+        return self.schedule(step if self.steps_done is None else self.steps_done)
+
+    def get_config(self) -> dict:
+        """The schedule alone: who loads it goes by the optimizer's count."""
+        return {"schedule": keras.optimizers.schedules.serialize(self.schedule)}
+
+    @classmethod
+    def from_config(cls, config):
+        """What get_config described."""
+        return cls(keras.optimizers.schedules.deserialize(config["schedule"]))
+
+
+class Scaled(keras.optimizers.schedules.LearningRateSchedule):
+    """`schedule` times `factor`."""
+
+    def __init__(self, schedule, factor):
+        self.schedule, self.factor = schedule, factor
+
+    def __call__(self, step):
+        """The product, float32."""
+        return self.factor * self.schedule(step)
+
+    def get_config(self) -> dict:
+        """The arguments of the constructor."""
+        return {"schedule": self.schedule, "factor": self.factor}
 
 
 def make_schedule(config: TrainConfig, steps_per_epoch: int) -> WarmupSchedule:

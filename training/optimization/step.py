@@ -10,27 +10,29 @@ from ..distribution.slices import Slice
 from .accumulation import GradientSums, microbatch, num_microbatches
 from .clipping import clip_by_global_norm
 from .losses import cross_entropy, sums
-from .optimizer import overflow_everywhere
+from .optimizer import is_linear, l2_of, overflow_everywhere
 from .penalty import l2_penalty
 from .rematerialization import Blocks
 from .stages import rate_factors
+from .updates import UpdateFactors
 
 
 class Step:
     """Steps of all replicas together; make it within strategy.scope().
 
-    `model` gives logits. `steps_done` is the count of optimizer steps, on which dropout depends.
+    `model` gives logits. `optimizers` are that of all weights, and that of the last layer where it
+    ever learns alone. `steps_done` is the count of optimizer steps, on which dropout depends.
     """
 
     def __init__(
         self,
         model: keras.Model,
-        optimizer: keras.optimizers.Optimizer,
+        optimizers: tuple[keras.optimizers.Optimizer, keras.optimizers.Optimizer | None],
         strategy: tf.distribute.Strategy,
         config: TrainConfig,
         steps_done: tf.Variable,
     ):
-        self.model, self.optimizer, self.strategy = model, optimizer, strategy
+        self.model, self.optimizers, self.strategy = model, optimizers, strategy
         self.config, self.steps_done = config, steps_done
         # Up to the logits, or to what comes before the Dropout layer, see _draw.
         end = model.get_layer("dropout").input if config.dropout else model.output
@@ -42,6 +44,7 @@ class Step:
         self._sums = None
         if config.gradient_accumulation_steps > 1:
             self._sums = GradientSums(model.trainable_variables)
+        self._factors = None if is_linear(config) else UpdateFactors(model, strategy, config)
 
     def train(self, batch: Slice, head_alone: bool) -> tf.Tensor:
         """Takes an optimizer step; (3,) sums of loss, right answers and examples, over replicas.
@@ -49,6 +52,18 @@ class Step:
         `batch` is of a distributed data set. With `head_alone` the last layer's weights are the
         only ones that change.
         """
+        if self._factors is None:
+            return self._step(batch, head_alone)
+        before = self._factors.before()
+        found = self._step(batch, head_alone)
+        self._factors.after(before)
+        return found
+
+    def test(self, batch: Slice) -> tf.Tensor:
+        """(3,) sums of loss, right answers and examples, over replicas; nothing changes."""
+        return self._run(self._test, (batch,))
+
+    def _step(self, batch: Slice, head_alone):
         if self._sums is None:
             return self._run(self._train, (batch, head_alone))
         sizes = self.strategy.experimental_local_results(batch.size)  # one number, once a replica
@@ -61,10 +76,6 @@ class Step:
             totals += self._run(self._accumulate, (batch, index, count, head_alone))
         self.strategy.run(self._apply_sums, (head_alone,))
         return totals
-
-    def test(self, batch: Slice) -> tf.Tensor:
-        """(3,) sums of loss, right answers and examples, over replicas; nothing changes."""
-        return self._run(self._test, (batch,))
 
     def _run(self, function, arguments):
         found = self.strategy.run(function, arguments)
@@ -90,6 +101,9 @@ class Step:
     def _variables(self, head_alone):
         return (self.model.layers[-1] if head_alone else self.model).trainable_variables
 
+    def _optimizer(self, head_alone):
+        return self.optimizers[1 if head_alone else 0]
+
     def _gradients(self, part: Slice, draw, share, head_alone):
         """Those of the replica's part of the scaled loss, and sums of losses and answers.
 
@@ -107,9 +121,9 @@ class Step:
             losses = cross_entropy(part.labels, logits, self.config.label_smoothing)
             loss = part.share * tf.reduce_sum(losses) / tf.cast(part.size, tf.float32)
             # A share of the penalty, as gradients are summed over microbatches and replicas.
-            penalty = l2_penalty(variables, self.config.weight_decay)
+            penalty = l2_penalty(variables, l2_of(self.config))
             loss += share * penalty / self.strategy.num_replicas_in_sync
-            loss = scaled_loss(self.optimizer, loss)
+            loss = scaled_loss(self._optimizer(head_alone), loss)
         if values[1:]:
             gradients = self._blocks.gradients(tape, loss, variables, values)
         else:
@@ -117,17 +131,16 @@ class Step:
         return gradients, part.share * sums(part.labels, logits, losses)
 
     def _apply(self, gradients, head_alone):
-        variables = self._variables(head_alone)
+        variables, optimizer = self._variables(head_alone), self._optimizer(head_alone)
         if self.config.global_clipnorm:
-            limit = scaled_loss(self.optimizer, tf.constant(self.config.global_clipnorm))
+            limit = scaled_loss(optimizer, tf.constant(self.config.global_clipnorm))
             gradients = clip_by_global_norm(gradients, limit)
-        # SGD's step is linear in the gradients, momentum and L2 included: a factor of a gradient is
-        # one of the learning rate.
-        factors = rate_factors(self.model, variables, self.config)
-        gradients = [g if f == 1.0 else f * g for f, g in zip(factors, gradients, strict=True)]
+        if self._factors is None:  # a factor of a gradient is one of the learning rate
+            factors = rate_factors(self.model, variables, self.config)
+            gradients = [g if f == 1.0 else f * g for f, g in zip(factors, gradients, strict=True)]
         if self.config.precision == "mixed_float16":
             gradients = overflow_everywhere(gradients)
-        apply_gradients(self.optimizer, gradients, variables)
+        apply_gradients(optimizer, gradients, variables)
 
     def _test(self, part: Slice):
         logits = tf.cast(self.model(part.clips, training=False), tf.float32)

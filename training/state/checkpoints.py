@@ -7,6 +7,8 @@ from collections.abc import Mapping
 import tensorflow as tf
 from absl import logging
 
+from r21d_keras._keras import kept_beside
+
 from ..config import ConfigError
 from ..distribution.workers import Workers
 from ..loop import Loop
@@ -37,6 +39,8 @@ class RunState:
             "optimizer": loop.optimizer,
             "steps_done": loop.steps_done,
         }
+        if loop.head_optimizer:
+            parts["head_optimizer"] = loop.head_optimizer
         if loop.averages:
             parts["averages"] = tf.train.Checkpoint(
                 variables=loop.averages.variables, num_updates=loop.averages.num_updates
@@ -118,7 +122,10 @@ class RunState:
     def share(self, workers: Workers) -> None:
         """Gives all workers the state that the chief has, and where it stands."""
         found = tf.train.TrackableView(self._checkpoint).descendants()
-        workers.take_chiefs([part for part in found if isinstance(part, tf.Variable)])
+        held = {id(part): part for part in found if isinstance(part, tf.Variable)}
+        for optimizer in filter(None, (self._loop.optimizer, self._loop.head_optimizer)):
+            held |= {id(part): part for part in kept_beside(optimizer)}
+        workers.take_chiefs(list(held.values()))
         chiefs = workers.exchange(self._part.serialize())[0]
         if not workers.is_chief:
             self._part.deserialize(chiefs)
