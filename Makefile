@@ -9,9 +9,9 @@ JOBS ?= 2#            test processes at once; each may need 4 GB. 0: in one proc
 VERSIONS.modern := 3.11 3.12 3.13
 VERSIONS.card := 3.11
 VERSIONS.io := 3.11
-EXTRAS.modern := cpu,backends,beam,parity,dev
-EXTRAS.card := cpu,io,addons,dev
-EXTRAS.io := cpu,io,dev
+EXTRAS.modern := cpu,backends,beam,parity,servers,dev
+EXTRAS.card := cpu,io,addons,servers,s3-server,dev
+EXTRAS.io := cpu,io,servers,s3-server,dev
 stack := $(strip $(STACK))
 ifndef VERSIONS.$(stack)
 $(error STACK=$(stack) is unknown; stacks/ has modern (the default), card and io)
