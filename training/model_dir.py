@@ -1,7 +1,9 @@
 """The models that are built from the folder of a run, and how they are kept in it."""
 
+import math
 import os
 import pathlib
+import shutil
 
 import keras
 
@@ -60,10 +62,29 @@ def load_run(
 
 
 def save_weights(model: keras.Model, path: pathlib.Path) -> None:
-    """Saves to a `path` that ends in .weights.h5; the old file stays until the new one is whole."""
+    """Saves to a `path` that ends in .weights.h5; the old file stays until the new one is whole.
+
+    Raises:
+        OSError: if it cannot be written, as on a full disk.
+    """
+    # HDF5 that finds the disk full amid a file says so at length, and again when it closes it.
+    wanted = sum(math.prod(w.shape) * 4 + _H5_ENTRY for w in model.weights)
+    free = shutil.disk_usage(path.parent).free
+    if free < wanted:
+        raise OSError(
+            f"{path} cannot be written: it takes {wanted / 1e6:.1f} MB; {free / 1e6:.1f} MB are "
+            "free. Make space, and start again with the same --model_dir to go on."
+        )
     partial = partial_name(path)
-    model.save_weights(str(partial))
-    os.replace(partial, path)
+    try:
+        model.save_weights(str(partial))
+        os.replace(partial, path)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
+
+
+_H5_ENTRY = 4096  # bytes a weight, about: the names of HDF5's groups
 
 
 def _network(
