@@ -59,6 +59,10 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         self.wfile = self.connection.makefile("wb", 0)
         self.close_connection = False
 
+    def finish(self):
+        super().finish()
+        self.connection.close()  # of a tunnel: the server knows the socket below it alone
+
     def do_ANY(self):
         # A proxy is asked with the whole URL.
         parts = urllib.parse.urlsplit(self.path)
@@ -77,8 +81,6 @@ class _Handler(http.server.BaseHTTPRequestHandler):
     do_GET = do_HEAD = do_PUT = do_POST = do_DELETE = do_ANY
 
     def _body(self) -> bytes:
-        if self.headers.get("Expect", "").lower() == "100-continue":
-            pass  # http.server has answered it
         if "chunked" in self.headers.get("Transfer-Encoding", ""):
             parts = []
             while size := int(self.rfile.readline().split(b";")[0], 16):

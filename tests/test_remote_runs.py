@@ -9,6 +9,8 @@ import h5py
 import numpy as np
 import pytest
 
+from r21d_keras.training.cli import main
+from r21d_keras.training.commands.command import USAGE
 from r21d_keras.training.config import ConfigError
 from r21d_keras.training.conflicts import conflicts
 from r21d_keras.training.data import pipeline
@@ -254,3 +256,16 @@ def test_a_run_is_not_kept_on_a_web_server(web, make_config, made):
     config = make_config(records=str(made))
     with pytest.raises(RemoteError, match="http:// is read alone"):
         train(dataclasses.replace(config, model_dir=f"{web.url}/run"))
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["prepare", "--dataset=folder", "--videos=x", "--out=s3://bucket/x"],
+        ["prepare", "--scan", "--dataset=folder", "--out=s3://bucket/x"],
+        ["crossval", "--dataset=hmdb51", "--model_dir=s3://bucket/x"],
+    ],
+)
+def test_commands_that_write_to_this_machine_alone_say_so(arguments, capsys):
+    assert main(arguments) == USAGE
+    assert re.search(r"--\w+=s3://bucket/x: expected a folder of this", capsys.readouterr().err)
