@@ -49,15 +49,16 @@ class After:
     [
         ({}, 0.0),
         ({"precision": "mixed_float16", "head_epochs": 1, "init_from": "run"}, 0.0),
+        ({"optimizer": "adamw", "ema_decay": 0.0, "swa_epochs": 1, "swa_every": 1}, 0.0),
         ({"strategy": "mirrored", "num_cpu_replicas": 2}, 1e-6),
     ],
 )
 def test_a_loop_goes_on_from_any_call_as_if_it_had_not_ended(tmp_path, options, tolerance):
     options = {"strategy": "one", "policy": options.get("precision", "float32"), **options}
-    whole = make_loop(linear_model, **OPTIONS, **options)
+    whole = make_loop(linear_model, **OPTIONS | options)
     logs, folder, ends = run(whole), ModelDir(tmp_path), []
     for calls in (1, 2, 3, 1, 9):  # of training and of evaluation, before a loop is interrupted
-        loop = make_loop(linear_model, **OPTIONS, **options)
+        loop = make_loop(linear_model, **OPTIONS | options)
         state = RunState(loop, folder, DATA)
         state.restore()
         try:

@@ -73,10 +73,11 @@ def read_header(prefix: str) -> Header:
     """
     reader = tf.train.load_checkpoint(prefix)
     if not reader.has_tensor(_KEY):
-        raise ConfigError(_of_format(prefix, "has none, as before 1"))
+        raise ConfigError(_of_format(prefix, "says no format"))
     values = json.loads(reader.get_tensor(_KEY))
     if values["format"] != FORMAT:
-        raise ConfigError(_of_format(prefix, f"has {values['format']}", values["r21d_keras"]))
+        what = f"is of format {values['format']}, of r21d_keras {values['r21d_keras']}"
+        raise ConfigError(_of_format(prefix, what))
     try:
         return _parse(values)
     except ConfigError as error:
@@ -116,10 +117,9 @@ def _parse(values: dict) -> Header:
     )
 
 
-def _of_format(prefix: str, what: str, version: str = "") -> str:
-    by = f", the one of r21d_keras {version}" if version else ""
+def _of_format(prefix: str, what: str) -> str:
     return (
-        f"{prefix}.*: this checkpoint {what} for its format{by}; r21d_keras {__version__} reads "
-        f"format {FORMAT}. Go on with the version that began the run, or start from its weights: "
-        "--init_from=RUN with another --model_dir."
+        f"{prefix}.* {what}; r21d_keras {__version__} reads format {FORMAT}. Go on with the "
+        "version that began the run, or start from its weights, --init_from=RUN, in another "
+        "--model_dir."
     )
