@@ -3,6 +3,8 @@
 import importlib.util
 import os
 import pathlib
+import subprocess
+import sys
 
 import pytest
 from hypothesis import given
@@ -90,8 +92,10 @@ def test_a_busy_server_is_asked_again(web, log):
 def test_a_server_that_stays_busy_or_silent_is_given_up(web, monkeypatch, mood):
     monkeypatch.setenv(bounded.TIMEOUT, "1.5")
     web.mood = mood
-    told = "503 Service Unavailable, for 2 s" if mood == 503 else "no answer within 2 s|timed out"
-    with pytest.raises(RemoteError, match=told):
+    told = (
+        "503 Service Unavailable, for 1.5 s" if mood == 503 else "no answer within 1.5 s|timed out"
+    )
+    with pytest.raises(RemoteError, match=told[mood]):
         files.size(f"{web.url}/x")
 
 
@@ -153,7 +157,7 @@ def test_a_scheme_that_nobody_has():
 @pytest.mark.parametrize("scheme", ["s3", "az", "hdfs"])
 def test_without_tensorflow_io_the_stacks_that_have_it_are_named(scheme):
     told = rf"TensorFlow 2\.\S+ without tensorflow-io has no {scheme}://.*2\.15 to 2\.17.*io\.txt"
-    with pytest.raises(ConfigError, match=told):
+    with pytest.raises(ConfigError, match=told[mood]):
         files.size(f"{scheme}://bucket/x")
 
 
@@ -240,3 +244,27 @@ def test_files_are_sent_when_all_went_well():
         (root / "a").mkdir()
         (root / "a" / "x").write_bytes(BODY)
     assert files.names("ram://bucket/sent", "x") == ["a/x"]
+
+
+def test_a_process_ends_as_it_wants_to_while_a_server_keeps_it_waiting(web):
+    """TensorFlow is not needed for that: a thread that is not back when Python ends."""
+    script = (
+        "import sys, time; from r21d_keras.training.remote import bounded, leaving\n"
+        "try:\n"
+        "    bounded.bounded(lambda: time.sleep(60), 's3://bucket/x', lambda error: None)\n"
+        "except OSError as error:\n"
+        "    print(error, end='')\n"
+    )
+    for end, code in (
+        ("sys.exit(leaving.exits_with(7))", 7),
+        ("raise ValueError", 1),
+        ("print('.')", 0),
+    ):
+        done = subprocess.run(
+            [sys.executable, "-c", script + end],
+            env={**os.environ, bounded.TIMEOUT: "0.2"},
+            capture_output=True,
+            text=True,
+            timeout=50,
+        )
+        assert done.returncode == code and "no answer within 0.2 s" in done.stdout, done.stderr

@@ -19,6 +19,7 @@ from r21d_keras import __version__
 from .commands import COMMANDS
 from .commands.command import DONE, FAILED, INTERRUPTED, LOST, PREEMPTED, USAGE, UsageError
 from .distribution.lost import WorkerLostError
+from .remote.leaving import exits_with
 from .state.interruption import Preempted
 
 
@@ -35,7 +36,7 @@ def main(argv: list[str] | None = None) -> int:
     try:
         code = _answer(list(sys.argv[1:] if argv is None else argv))
         sys.stdout.flush()
-        return code
+        return exits_with(code) if argv is None else code
     except BrokenPipeError:  # as in `r21d train --help | head`: the reader has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED

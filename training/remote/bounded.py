@@ -10,6 +10,7 @@ from typing import TypeVar
 from absl import logging
 
 from ..options import ConfigError
+from .leaving import abandon
 from .urls import AbsentError, RemoteError, shown
 
 TIMEOUT = "R21D_REMOTE_TIMEOUT_S"
@@ -94,16 +95,16 @@ def bounded(
                 url, f"{found.status}. {found.advice}"
             ) from None
         if problem is None:
-            logging.warning("%s: %s. Asked again, for %.0f s.", shown(url), found.status, limit_s)
+            logging.warning("%s: %s. Asked again, for %.3g s.", shown(url), found.status, limit_s)
         problem = found
         time.sleep(min(pause_s, max(0.0, left_s())))
         pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
     if problem:
-        told = f"{problem.status}, for {limit_s:.0f} s. {problem.advice}"
+        told = f"{problem.status}, for {limit_s:.3g} s. {problem.advice}"
         raise RemoteError(url, told) from None
     raise RemoteError(
         url,
-        f"no answer within {limit_s:.0f} s. Look whether the server can be reached and is well, or "
+        f"no answer within {limit_s:.3g} s. Look whether the server can be reached and is well, or "
         f"give it more time: {TIMEOUT}={2 * timeout_s():g} in the environment.",
     )
 
@@ -121,4 +122,7 @@ def _in_thread(call: Callable[[], Value], seconds: float) -> tuple[Value, Except
     thread = threading.Thread(target=work, daemon=True, name="r21d remote")
     thread.start()
     thread.join(seconds)
-    return outcome[0] if outcome else None
+    if outcome:
+        return outcome[0]
+    abandon(thread)
+    return None

@@ -8,7 +8,8 @@ import os
 from types import ModuleType
 
 from .bounded import bounded
-from .schemes import check_scheme, leave_without_destructors
+from .leaving import without_destructors
+from .schemes import check_scheme
 from .urls import WEB, AbsentError, RemoteError, join, scheme_of
 
 
@@ -93,7 +94,7 @@ def _asked(url: str, question, num_bytes: int = 0):
         )
     finally:
         if scheme_of(url) == "s3":  # again, as what has been made now would be taken apart before
-            leave_without_destructors()
+            without_destructors()
 
 
 def _module(url: str) -> ModuleType:

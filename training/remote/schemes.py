@@ -1,7 +1,5 @@
 """Which URLs TensorFlow can read here, and what it takes to make it."""
 
-import contextlib
-import ctypes
 import importlib.metadata
 import importlib.util
 import os
@@ -9,6 +7,7 @@ import threading
 
 from ..options import ConfigError
 from .bounded import timeout_s
+from .leaving import without_destructors
 from .urls import WEB, scheme_of, shown
 
 # tensorflow-io's S3 reads these when it is first used; what the environment says goes before.
@@ -53,7 +52,7 @@ def check_scheme(url: str) -> None:
             "to this machine, and name it there."
         )
     if scheme == "s3":
-        leave_without_destructors()
+        without_destructors()
 
 
 def is_registered(scheme: str) -> bool:
@@ -61,18 +60,6 @@ def is_registered(scheme: str) -> bool:
     import tensorflow as tf
 
     return scheme in tf.io.gfile.get_registered_schemes()
-
-
-def leave_without_destructors() -> None:
-    """Makes the process end, with the exit code it has, before C++ takes its objects apart.
-
-    tensorflow-io aborts there once S3 has been used ("pure virtual method called", SIGABRT, in 0.36
-    and 0.37), so that a run that went well would end as one that crashed. Python's own end comes
-    before: files are closed, atexit is done, the streams are flushed.
-    """
-    with contextlib.suppress(AttributeError, OSError, TypeError):  # no glibc, no tensorflow-io
-        libc = ctypes.CDLL(None)
-        libc.on_exit(libc._exit, None)
 
 
 def _load_plugin() -> str:
