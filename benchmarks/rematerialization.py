@@ -18,7 +18,7 @@ from benchmarks.step_cost import step_cost
 
 HERE = pathlib.Path(__file__).parent
 PACKAGES = ("tensorflow", "tensorflow-cpu", "keras")
-STEPS = 2  # the first one compiles, and allocates
+CALLS = 2  # of TensorFlow; the first one compiles, and allocates
 
 
 def main() -> None:
@@ -57,7 +57,7 @@ def measured(case: dict) -> dict:
 
 
 def _measure(sender, case: dict) -> None:
-    sender.send(step_cost(case, STEPS))
+    sender.send(step_cost(case, CALLS))
 
 
 def report(rows: dict[str, dict]) -> str:

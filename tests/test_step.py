@@ -42,8 +42,8 @@ def trained(network=conv_network, policy="float64", **options):
 
 
 @functools.cache
-def plainly(clipnorm=0.0):
-    return trained(global_clipnorm=clipnorm)
+def plainly(clipnorm=0.0, head_epochs=0):
+    return trained(global_clipnorm=clipnorm, head_epochs=head_epochs)
 
 
 TWO = {"strategy": "mirrored", "num_cpu_replicas": 2}
@@ -54,6 +54,7 @@ TWO = {"strategy": "mirrored", "num_cpu_replicas": 2}
     [
         {"gradient_accumulation_steps": 3, "steps_per_call": 1},
         {"gradient_accumulation_steps": 3, **TWO},
+        {"gradient_accumulation_steps": 3, "head_epochs": 1},
         {"gradient_accumulation_steps": 8, "global_clipnorm": CLIPNORM},
         {"gradient_accumulation_steps": 4, "global_clipnorm": CLIPNORM, **TWO},
         {"global_clipnorm": CLIPNORM, **TWO},
@@ -63,7 +64,7 @@ TWO = {"strategy": "mirrored", "num_cpu_replicas": 2}
     ids=lambda options: ", ".join(map(str, options.items())),
 )
 def test_the_weights_are_those_of_the_plain_way(options):
-    expected = plainly(options.get("global_clipnorm", 0.0))
+    expected = plainly(options.get("global_clipnorm", 0.0), options.get("head_epochs", 0))
     for weights, others in zip(trained(**options), expected, strict=True):
         assert largest_difference(weights, others) < 1e-6
 
