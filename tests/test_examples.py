@@ -1,6 +1,7 @@
 """The scripts in examples/, run as they are, on a few real videos and with small networks."""
 
 import csv
+import importlib.util
 import json
 import os
 import pathlib
@@ -8,6 +9,7 @@ import re
 import subprocess
 import sys
 
+import keras
 import pytest
 
 from r21d_keras.training.recipes import resolve
@@ -90,3 +92,20 @@ def test_without_arguments_it_says_how_to_call_it():
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 2
     assert re.search(r"ucf101_two_streams.sh VIDEOS SPLITS OUT", done.stderr)
+
+
+@pytest.mark.skipif(keras.__version__ < "3", reason="Keras 2 has no keras.distribution")
+def test_jax_on_two_devices():
+    if importlib.util.find_spec("jax") is None:
+        pytest.skip("jax is not installed")
+    environment = {
+        **{name: value for name, value in os.environ.items() if name != "XLA_FLAGS"},
+        "PYTHONPATH": os.pathsep.join([str(ROOT), *sys.path]),
+        "KERAS_BACKEND": "jax",
+    }
+    command = [sys.executable, ROOT / "examples" / "jax_data_parallel.py"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-3000:]
+    losses = [float(text) for text in re.findall(r"loss: ([\d.]+)", done.stdout)]
+    assert len(losses) == 3 and losses[-1] < losses[0]
+    assert "2 devices; the first kernel is on 2 of them." in done.stdout

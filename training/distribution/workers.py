@@ -107,6 +107,8 @@ class Workers:
 
     def _lost(self, text: str) -> str:
         tasks = {self._first[job] + int(task) for job, task in _TASK.findall(text)}
+        if "CoordinationService" in text:  # it is the chief's
+            tasks.add(0)
         who = " and ".join(self.name(i) for i in sorted(tasks - {self.index})) or "a worker"
         reason = text.partition(_ABORTED)[2].strip().splitlines()
         reason = f" ({reason[0].strip()})" if reason else ""
