@@ -157,7 +157,7 @@ def test_a_scheme_that_nobody_has():
 @pytest.mark.parametrize("scheme", ["s3", "az", "hdfs"])
 def test_without_tensorflow_io_the_stacks_that_have_it_are_named(scheme):
     told = rf"TensorFlow 2\.\S+ without tensorflow-io has no {scheme}://.*2\.15 to 2\.17.*io\.txt"
-    with pytest.raises(ConfigError, match=told[mood]):
+    with pytest.raises(ConfigError, match=told):
         files.size(f"{scheme}://bucket/x")
 
 
