@@ -1,5 +1,4 @@
 import json
-import os
 import subprocess
 import sys
 
@@ -9,8 +8,9 @@ import tensorflow as tf
 
 from r21d_keras.training.data.frames import center_crop, resize_clip
 from r21d_keras.training.data.pipeline import normalise
-from r21d_keras.training.export import CLASSES, METADATA, export
 from r21d_keras.training.model_dir import load_run, save_weights
+from r21d_keras.training.serving.names import CLASSES, METADATA, SIGNATURES
+from r21d_keras.training.serving.saved_model import export
 
 IN_A_FRESH_PROCESS = """
 import sys, numpy as np, tensorflow as tf
@@ -24,9 +24,9 @@ np.savez(sys.argv[3], **{name: value.numpy() for name, value in answer.items()})
 @pytest.fixture(scope="module")
 def exported(tiny_run, tmp_path_factory):
     """A run and its SavedModel."""
-    run, out = tiny_run(), tmp_path_factory.mktemp("exports") / "new" / "1"
-    export(run, out)
-    return run, out
+    run, out = tiny_run(), tmp_path_factory.mktemp("exports") / "new"
+    assert export(run, out) == str(out / "1")
+    return run, out / "1"
 
 
 def random_clips(shape, seed=0):
@@ -56,36 +56,44 @@ def test_it_says_what_the_keras_model_says(exported):
         tolerance = 1e-6 if shape[2:4] == (36, 40) else 2e-3
         np.testing.assert_allclose(answer["probabilities"], expected, atol=tolerance)
         order = np.argsort(-answer["probabilities"], axis=1)[:, :5]
-        assert [[name.decode() for name in row] for row in answer["labels"]] == [
+        assert [[name.decode() for name in row] for row in answer["top_labels"]] == [
             [classes[i] for i in row] for row in order
         ]
         scores = np.take_along_axis(answer["probabilities"], order, axis=1)
-        np.testing.assert_array_equal(answer["scores"], scores)
+        np.testing.assert_array_equal(answer["top_scores"], scores)
     assert np.ptp(expected) > 0.1  # not a model that says the same of everything
 
 
-def test_float_clips_takes_prepared_clips(exported):
+def test_clips_float_takes_prepared_clips(exported):
     run, out = exported
     loaded = tf.saved_model.load(str(out))
     clips = np.random.default_rng(0).normal(size=(2, 4, 32, 32, 3)).astype(np.float32)
-    answer = loaded.signatures["float_clips"](clips=tf.constant(clips))
+    answer = loaded.signatures["clips_float"](clips=tf.constant(clips))
     expected = load_run(run)[2](clips).numpy()
     np.testing.assert_allclose(answer["probabilities"].numpy(), expected, atol=1e-6)
 
 
 def test_signatures_are_what_clients_are_told(exported):
     loaded = tf.saved_model.load(str(exported[1]))
-    assert set(loaded.signatures) == {"serving_default", "float_clips"}
-    for name, dtype, frame in [("serving_default", "uint8", None), ("float_clips", "float32", 32)]:
+    assert set(loaded.signatures) == set(SIGNATURES["rgb"])
+    pixels = tf.TensorSpec((None, None, None, None, 3), tf.uint8, "clips")
+    answer = {
+        "probabilities": ("float32", 8),
+        "top_labels": ("string", 5),
+        "top_scores": ("float32", 5),
+        "embedding": ("float32", 64),
+    }
+    expected = {
+        "serving_default": (pixels, answer),
+        "clips_float": (tf.TensorSpec((None, None, 32, 32, 3), tf.float32, "clips"), answer),
+        "frames_bytes": (tf.TensorSpec((None, None), tf.string, "frames_bytes"), answer),
+        "features": (pixels, {"embedding": ("float32", 64)}),
+    }
+    for name, (given, answered) in expected.items():
         inputs = loaded.signatures[name].structured_input_signature[1]
-        spec = tf.TensorSpec((None, None, frame, frame, 3), dtype, "clips")
-        assert inputs == {"clips": spec}
+        assert inputs == {given.name: given}
         outputs = loaded.signatures[name].structured_outputs
-        assert {key: (out.dtype.name, out.shape[-1]) for key, out in outputs.items()} == {
-            "probabilities": ("float32", 8),
-            "labels": ("string", 5),
-            "scores": ("float32", 5),
-        }
+        assert {key: (out.dtype.name, out.shape[-1]) for key, out in outputs.items()} == answered
 
 
 @pytest.mark.parametrize(
@@ -93,7 +101,7 @@ def test_signatures_are_what_clients_are_told(exported):
 )
 def test_clip_length_is_free_except_for_r2d(tiny_run, tmp_path, variant, length):
     run = tiny_run(variant=variant)
-    export(run, tmp_path / "1")
+    export(run, tmp_path)
     serve = tf.saved_model.load(str(tmp_path / "1")).signatures["serving_default"]
     free = serve.structured_input_signature[1]["clips"].shape[1] is None
     assert free == (variant != "r2d_10")
@@ -102,10 +110,10 @@ def test_clip_length_is_free_except_for_r2d(tiny_run, tmp_path, variant, length)
 
 
 def test_few_classes_have_as_many_labels(tiny_run, tmp_path):
-    export(tiny_run(classes=("yes", "no")), tmp_path / "1")
+    export(tiny_run(classes=("yes", "no")), tmp_path)
     serve = tf.saved_model.load(str(tmp_path / "1")).signatures["serving_default"]
     answer = serve(clips=tf.constant(random_clips((1, 4, 36, 40, 3))))
-    assert {name.decode() for name in answer["labels"].numpy()[0]} == {"yes", "no"}
+    assert {name.decode() for name in answer["top_labels"].numpy()[0]} == {"yes", "no"}
 
 
 def test_a_fresh_process_and_a_tf1_session_agree(exported, tmp_path):
@@ -119,10 +127,10 @@ def test_a_fresh_process_and_a_tf1_session_agree(exported, tmp_path):
     with tf.compat.v1.Session(graph=tf.Graph()) as session:
         graph = tf.compat.v1.saved_model.load(session, ["serve"], str(out))
         signature = graph.signature_def["serving_default"]
-        names = {key: signature.outputs[key].name for key in ("probabilities", "labels")}
+        names = {key: signature.outputs[key].name for key in ("probabilities", "top_labels")}
         answer = session.run(names, {signature.inputs["clips"].name: clips})
     np.testing.assert_allclose(answer["probabilities"], keras_answer(run, clips), atol=1e-6)
-    assert answer["labels"].shape == (2, 5)
+    assert answer["top_labels"].shape == (2, 5)
 
 
 def test_metadata_tells_a_reader_what_the_model_wants(exported):
@@ -143,28 +151,11 @@ def test_metadata_tells_a_reader_what_the_model_wants(exported):
     assert (out / CLASSES).read_text("utf-8").splitlines() == list(classes)
 
 
-def test_an_existing_export_stays_and_nothing_half_written(tiny_run, tmp_path):
-    run, out = tiny_run(), tmp_path / "exports" / "1"
-    out.mkdir(parents=True)
-    export(run, out)  # an empty folder is not an export
-    before = {path: path.stat().st_mtime_ns for path in out.rglob("*")}
-    with pytest.raises(FileExistsError, match="exists already and is not overwritten"):
-        export(run, out)
-    assert {path: path.stat().st_mtime_ns for path in out.rglob("*")} == before
-    assert os.listdir(out.parent) == ["1"]
-
-
-def test_a_failed_export_leaves_nothing(tmp_path):
-    with pytest.raises(ValueError, match="holds no training run"):
-        export(tmp_path / "no_run", tmp_path / "exports" / "1")
-    assert list(tmp_path.iterdir()) == []
-
-
 def test_weights_that_are_not_finite_are_refused(tiny_run, tmp_path):
     run = tiny_run()
     model = load_run(run)[2]
     model.layers[-1].set_weights([value * np.nan for value in model.layers[-1].get_weights()])
     save_weights(model, run / "final.weights.h5")
     with pytest.raises(ValueError, match="final weights are not all finite"):
-        export(run, tmp_path / "exports" / "1")
+        export(run, tmp_path / "exports")
     assert not (tmp_path / "exports").exists()

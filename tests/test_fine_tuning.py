@@ -11,7 +11,6 @@ import pytest
 from r21d_keras._keras import backend_variable
 from r21d_keras.training.config import ConfigError
 from r21d_keras.training.evaluation.evaluate import evaluate
-from r21d_keras.training.export import export
 from r21d_keras.training.model_dir import build_model, load_run
 from r21d_keras.training.optimization.stages import (
     STAGES,
@@ -22,6 +21,7 @@ from r21d_keras.training.optimization.stages import (
 )
 from r21d_keras.training.predictor import load_predictor
 from r21d_keras.training.recipes import resolve
+from r21d_keras.training.serving.saved_model import export
 from r21d_keras.training.start import find_start, load_start
 from r21d_keras.training.train import train
 from tests import cached_rows
@@ -256,7 +256,7 @@ def test_a_run_whose_weights_are_damaged_is_named(make_config, tiny_run):
     said = f"{path} is damaged or cut off .* Delete it and get it again"
     with pytest.raises(ConfigError, match=f"init_from=.*: {said}"):
         find_start(config)
-    for use in (evaluate, load_predictor, lambda run: export(run, run / "1")):
+    for use in (evaluate, load_predictor, lambda run: export(run, run / "export")):
         with pytest.raises(ValueError, match=said):
             use(run)
 

@@ -26,12 +26,13 @@ from r21d_keras.training.data.pipeline import test_clips as clips_to_test
 from r21d_keras.training.data.video_set import read_test_clips
 from r21d_keras.training.evaluation.evaluate import evaluate
 from r21d_keras.training.evaluation.protocols import Protocol
-from r21d_keras.training.export import METADATA, export
 from r21d_keras.training.flow.methods import clip_flow
 from r21d_keras.training.model_dir import load_run
 from r21d_keras.training.predict import predict
 from r21d_keras.training.predictor import load_predictor
 from r21d_keras.training.recipes import resolve
+from r21d_keras.training.serving.names import CLIPS_FLOAT, METADATA, SIGNATURES
+from r21d_keras.training.serving.saved_model import export
 from r21d_keras.training.train import train
 from r21d_keras.zoo.preprocessing import FLOW
 from tests import published_files
@@ -141,9 +142,7 @@ def test_dense_tests_of_flow_share_what_clips_have_in_common(tiny_run, tmp_path)
 
 @pytest.fixture(scope="module")
 def exported(run, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("export") / "1"
-    export(run, folder)
-    return folder
+    return pathlib.Path(export(run, tmp_path_factory.mktemp("export")))
 
 
 def test_a_run_and_its_export_say_what_the_model_says(run, exported, videos):
@@ -158,10 +157,10 @@ def test_a_run_and_its_export_say_what_the_model_says(run, exported, videos):
 
 def test_signatures_take_flow(run, exported, videos):
     loaded = tf.saved_model.load(str(exported))
-    assert set(loaded.signatures) == {"serving_default", "float_clips"}
+    assert set(loaded.signatures) == set(SIGNATURES["flow"])
     flow, expected = by_hand(run, videos[0], 2)
     numbers = load_run(run)[0].preprocessing
-    for name, clips in (("serving_default", flow), ("float_clips", normalise(flow, numbers))):
+    for name, clips in (("serving_default", flow), (CLIPS_FLOAT, normalise(flow, numbers))):
         answer = loaded.signatures[name](clips=tf.constant(clips))
         np.testing.assert_allclose(answer["probabilities"], expected, atol=1e-5)
     about = json.loads((exported / METADATA).read_text("utf-8"))

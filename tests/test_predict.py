@@ -17,10 +17,11 @@ from r21d_keras.training.data.frames import ClipSpec
 from r21d_keras.training.data.pipeline import normalise
 from r21d_keras.training.data.video import read_clips
 from r21d_keras.training.data.video_set import read_test_clips
-from r21d_keras.training.export import METADATA, export
 from r21d_keras.training.model_dir import load_run
 from r21d_keras.training.predict import predict
 from r21d_keras.training.predictor import load_predictor
+from r21d_keras.training.serving.names import METADATA
+from r21d_keras.training.serving.saved_model import export
 from r21d_keras.zoo import weights
 from tests import cached_rows
 
@@ -32,7 +33,7 @@ def videos(motion_videos):
 
 def test_a_run_and_its_export_say_what_the_model_says(tiny_run, tmp_path, videos):
     run, exported = tiny_run(), tmp_path / "1"
-    export(run, exported)
+    export(run, tmp_path)
     config, classes, model = load_run(run)
     spec = ClipSpec(num_frames=4, preprocessing=config.preprocessing)
     for folder in (run, exported):
@@ -146,7 +147,7 @@ def test_too_many_videos_for_a_picture_are_refused_at_once(tmp_path, capsys):
 
 
 def test_folders_that_are_no_model_are_refused(tiny_run, tmp_path):
-    export(tiny_run(), tmp_path / "export" / "2")
+    export(tiny_run(), tmp_path / "export", version=2)
     with pytest.raises(ValueError, match=r"Did you mean .*export/2\?"):
         load_predictor(tmp_path / "export")
     (tmp_path / "empty").mkdir()

@@ -17,7 +17,6 @@ from r21d_keras.training.data import pipeline
 from r21d_keras.training.data.datasets import load_dataset
 from r21d_keras.training.data.decoder import LostSourceError
 from r21d_keras.training.evaluation.evaluate import evaluate
-from r21d_keras.training.export import export
 from r21d_keras.training.model_dir import build_model
 from r21d_keras.training.predictor import load_predictor
 from r21d_keras.training.recipes import place_of_data, resolve
@@ -26,6 +25,7 @@ from r21d_keras.training.records.rgb import FrameOptions
 from r21d_keras.training.records.verify import verify
 from r21d_keras.training.remote import bounded, files, run_copy
 from r21d_keras.training.remote.urls import RemoteError
+from r21d_keras.training.serving.saved_model import export
 from r21d_keras.training.start import find_start
 from r21d_keras.training.train import train
 from tests import buckets
@@ -142,9 +142,9 @@ def test_a_run_in_a_bucket_is_that_of_a_folder(web, made, make_config, tmp_path)
     found = evaluate(there.model_dir)
     assert json.loads(files.read("ram://bucket/run/evaluation.json")) == found
     assert found["videos"] == len(load_dataset(here, "test"))
-    export(there.model_dir, "ram://bucket/export/1")
-    with pytest.raises(FileExistsError, match="ram://bucket/export/1 has a saved_model.pb"):
-        export(there.model_dir, "ram://bucket/export/1")
+    export(there.model_dir, "ram://bucket/export", 1)
+    with pytest.raises(FileExistsError, match="ram://bucket/export/1 exists already"):
+        export(there.model_dir, "ram://bucket/export", 1)
     for model in ("ram://bucket/export/1", "ram://bucket/run"):
         assert load_predictor(model).classes == ("bright", "dark")
     start = find_start(dataclasses.replace(here, init_from=there.model_dir))
@@ -168,7 +168,7 @@ def same_weights(one, other):
 
 
 def test_an_absent_run_is_told_by_its_url():
-    for ask in (evaluate, lambda run: export(run, "ram://bucket/export/9")):
+    for ask in (evaluate, lambda run: export(run, "ram://bucket/export")):
         with pytest.raises(ConfigError, match=r"^ram://bucket/none holds no training run: config"):
             ask("ram://bucket/none")
     with pytest.raises(ConfigError, match=r"init_from='ram://bucket/none' holds no training run"):

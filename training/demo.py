@@ -13,8 +13,8 @@ import r21d_keras
 from .config import ConfigError, TrainConfig
 from .data.datasets import load_dataset
 from .evaluation.evaluate import evaluate, summary
-from .export import export
 from .recipes import resolve
+from .serving.saved_model import export
 from .train import train
 
 REQUIRED_ACCURACY = 0.9  # video@1; by chance it would be 1/8
@@ -58,9 +58,8 @@ def demo(
     clock.say("2/4 Evaluating on held-out videos")
     result = evaluate(out)
     print(summary(result))
-    exported = _next_version(out / "export")
-    clock.say(f"3/4 Exporting to {exported}")
-    export(out, exported)
+    clock.say(f"3/4 Exporting to {out / 'export'}")
+    exported = Path(export(out, out / "export"))
     clock.say("4/4 Predicting unseen videos from the SavedModel, in a fresh process")
     videos = _one_of_each_class(config)
     _print_answers(videos, _predict_elsewhere(exported, videos, out / "prediction.png"))
@@ -84,12 +83,6 @@ class _Clock:
 
     def say(self, text: str) -> None:
         print(f"\n[{time.monotonic() - self.start_s:4.0f} s] {text}", flush=True)
-
-
-def _next_version(folder: Path) -> Path:
-    """The next number that is free, as TF Serving numbers the versions of a model."""
-    taken = [int(path.name) for path in folder.glob("*") if path.name.isdecimal()]
-    return folder / str(max(taken, default=0) + 1)
 
 
 def _one_of_each_class(config: TrainConfig) -> dict[str, str]:

@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from r21d_keras import list_variants
 from r21d_keras.zoo.builders import BUILDERS
-from r21d_keras.zoo.labels import load_labels
+from r21d_keras.zoo.labels import class_names
 from r21d_keras.zoo.preprocessing import Preprocessing
 from r21d_keras.zoo.published import Weights
 from r21d_keras.zoo.weights import weights_named
@@ -21,12 +21,12 @@ from .config import WEIGHTS
 from .data.frames import center_crop
 from .data.pipeline import normalise
 from .evaluation.scoring import ClipScorer, clip_scorer
-from .export import FILES, METADATA
 from .flow.methods import check_method, clip_flow
 from .flow.streams import PUBLISHED_METHOD, frames_shown
 from .model_dir import load_run
 from .remote.copies import fetched
 from .run_folder import ModelDir, run_files
+from .serving.names import CLIPS, FILES, METADATA, PROBABILITIES, SERVING_DEFAULT
 
 
 @dataclass(frozen=True)
@@ -74,17 +74,18 @@ def _from_folder(folder: Path, weights: str | None) -> Predictor:
     advice = f"Did you mean {versions[-1]}?" if versions else "Train or export one first."
     raise ValueError(
         f"{folder} holds neither a run (config.json) nor a SavedModel (saved_model.pb); expected "
-        "the --model_dir of `r21d train`, the --out of `r21d export`, or VARIANT.TAG of "
+        "the --model_dir of `r21d train`, a version of `r21d export`, or VARIANT.TAG of "
         f"`r21d zoo list`. {advice}"
     )
 
 
 def predictor_of(row: Weights, model: keras.Model) -> Predictor:
     """A Predictor from published weights and the network with them, ending in probabilities."""
-    labels = load_labels(row.labels) if row.labels else _numbered(row.num_classes)
     numbers = row.preprocessing
     scorer = _cropped(_normalised(clip_scorer(model), numbers), numbers, PUBLISHED_METHOD)
-    return Predictor(labels, frames_shown(row.input_shape[0], numbers), "loop", numbers, scorer)
+    return Predictor(
+        class_names(row), frames_shown(row.input_shape[0], numbers), "loop", numbers, scorer
+    )
 
 
 def _only_for_runs(weights: str | None) -> None:
@@ -118,8 +119,8 @@ def _from_saved_model(folder: Path) -> Predictor:
 
 
 def _call_signature(loaded, clips: np.ndarray) -> np.ndarray:
-    answer = loaded.signatures["serving_default"](clips=tf.constant(clips))
-    return answer["probabilities"].numpy()
+    answer = loaded.signatures[SERVING_DEFAULT](**{CLIPS: tf.constant(clips)})
+    return answer[PROBABILITIES].numpy()
 
 
 def _tupled(value):
@@ -128,11 +129,6 @@ def _tupled(value):
 
 def _from_zoo(row: Weights) -> Predictor:
     return predictor_of(row, BUILDERS[row.variant](weights=row.tag))
-
-
-def _numbered(num_classes: int) -> tuple[str, ...]:
-    """Labels for a classifier whose own were never published."""
-    return tuple(f"class {index}" for index in range(num_classes))
 
 
 def _normalised(run: ClipScorer, numbers: Preprocessing) -> ClipScorer:

@@ -22,11 +22,33 @@ def put(unfinished: str | os.PathLike, path: str | os.PathLike) -> None:
 
     Of two files that are put one after the other the first is safe before the second has its name.
     """
-    with open(unfinished, "r+b") as file:  # some systems write through only where one may write
-        os.fsync(file.fileno())
+    _write_through(unfinished)
     os.replace(unfinished, path)
+    _write_names_through(pathlib.Path(path).parent)
+
+
+def put_folder(unfinished: str | os.PathLike, path: str | os.PathLike) -> None:
+    """As `put`, of a folder with all that is in it; `path` may be an empty folder.
+
+    Raises:
+        OSError: if there is something at `path`, which stays.
+    """
+    for root, _, files in os.walk(unfinished):
+        for name in files:
+            _write_through(os.path.join(root, name))
+        _write_names_through(root)
+    os.rename(unfinished, path)
+    _write_names_through(pathlib.Path(path).parent)
+
+
+def _write_through(path) -> None:
+    with open(path, "r+b") as file:  # some systems write through only where one may write
+        os.fsync(file.fileno())
+
+
+def _write_names_through(path) -> None:
     with contextlib.suppress(OSError):  # some systems cannot open a folder, or write one through
-        folder = os.open(pathlib.Path(path).parent, os.O_RDONLY)
+        folder = os.open(path, os.O_RDONLY)
         try:
             os.fsync(folder)
         finally:

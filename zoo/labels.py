@@ -33,6 +33,13 @@ def load_labels(name: str) -> tuple[str, ...]:
     return tuple((FOLDER / f"labels_{name}.txt").read_text("utf-8").splitlines())
 
 
+def class_names(row) -> tuple[str, ...]:
+    """A label for each class of a row of `list_weights()`: numbers where none were published."""
+    if row.labels:
+        return load_labels(row.labels)
+    return tuple(f"class {index}" for index in range(row.num_classes))
+
+
 def decode_predictions(probabilities, top: int = 5, weights=None) -> list[list[tuple]]:
     """What a network says of each clip, in words.
 

@@ -8,11 +8,13 @@ from .data_commands import DATA_COMMANDS
 from .dataset_commands import DATASET_COMMANDS
 from .flow_commands import FLOW_COMMANDS
 from .run_commands import RUN_COMMANDS
+from .serving_commands import SERVING_COMMANDS
 from .status_commands import STATUS_COMMANDS
 from .zoo_commands import ZOO_COMMANDS
 
 COMMANDS = {
     **RUN_COMMANDS,
+    **SERVING_COMMANDS,
     **CROSSVAL_COMMANDS,
     **STATUS_COMMANDS,
     **DATASET_COMMANDS,

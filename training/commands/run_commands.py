@@ -1,4 +1,4 @@
-"""The commands of runs: train, evaluate, export and predict, and the demo of them all."""
+"""The commands of runs: train, evaluate and predict, and the demo of them all."""
 
 import os
 
@@ -48,7 +48,7 @@ def _define_evaluate(values: flags.FlagValues) -> None:
     from ..evaluation.protocols import FRAMES, OVERLAP
     from ..recipes import define_data
 
-    _define_run(values)
+    define_run(values)
     flags.DEFINE_enum(
         "protocol",
         "clips",
@@ -103,25 +103,6 @@ def _evaluate(values: flags.FlagValues, positional: list[str]) -> int:
     out = values["out"].value or model_dir
     print(summary(evaluate(model_dir, protocol, _weights_of_run(values), given, out)))
     print(f"evaluation.json, predictions.csv, per_class.csv and pictures are in {out}")
-    return DONE
-
-
-def _define_export(values: flags.FlagValues) -> None:
-    _define_run(values)
-    flags.DEFINE_string(
-        "out", None, "folder to make; TF Serving wants a number as its name", flag_values=values
-    )
-
-
-def _export(values: flags.FlagValues, positional: list[str]) -> int:
-    no_more(positional)
-    model_dir = required(values, "model_dir", "the folder of a run of `r21d train`")
-    out = required(values, "out", "the folder to make, for example DIR/1")
-    with starting_quietly():
-        from ..export import export
-
-    export(model_dir, out, _weights_of_run(values))
-    print(f"SavedModel: {out}\nTry it:     r21d predict --model={out} VIDEO")
     return DONE
 
 
@@ -182,7 +163,8 @@ def _demo(values: flags.FlagValues, positional: list[str]) -> int:
     return DONE
 
 
-def _define_run(values: flags.FlagValues) -> None:
+def define_run(values: flags.FlagValues) -> None:
+    """Defines what names a run and its weights."""
     flags.DEFINE_string("model_dir", None, "folder of a run", flag_values=values)
     _define_weights(values)
 
@@ -224,12 +206,6 @@ RUN_COMMANDS = {
         "--model_dir=DIR [--protocol=dense] ...",
         _define_evaluate,
         _evaluate,
-    ),
-    "export": Command(
-        "write a run as a SavedModel that takes uint8 RGB clips, or flow",
-        "--model_dir=DIR --out=DIR/1",
-        _define_export,
-        _export,
     ),
     "predict": Command(
         "say what videos show, by a run or a SavedModel",

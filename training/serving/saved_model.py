@@ -1,0 +1,107 @@
+"""A trained network as a SavedModel for servers: raw video frames in, labels out."""
+
+import contextlib
+import dataclasses
+import io
+import json
+import os
+from pathlib import Path
+
+import keras
+
+from r21d_keras import __version__
+
+from ..config import ConfigError
+from ..evaluation.scoring import TOP_K
+from .deployment import batch_sizes, deploy
+from .limits import LIMITS
+from .names import CLASSES, METADATA
+from .servable import Servable, load_servable
+from .signatures import Signatures
+from .versions import new_version
+from .warmup import write_warmup
+
+
+def export(
+    source: str | os.PathLike,
+    out: str | os.PathLike,
+    version: int | None = None,
+    weights: str | None = None,
+    top_k: int | None = None,
+) -> str:
+    """Writes a trained network as a new version, a SavedModel, into the folder `out`.
+
+    That is a folder as TensorFlow Serving watches it: versions by number, beside them what a
+    server needs to be told (`deployment`). A version appears when all of it is there.
+
+    Signatures (docs/serving.md) take RGB video as pixels (`serving_default`), as JPEG or PNG
+    (`frames_bytes`) or prepared by the caller (`clips_float`), flow instead for a network of
+    flow, and answer with `probabilities`, `top_labels`, `top_scores` and `embedding`; `features`
+    with the embedding alone. Batch normalisation is merged into the convolutions.
+
+    Args:
+        source: the folder of a run, here or at a URL, or VARIANT.TAG of `r21d zoo list`.
+        out: the folder of all versions, here or at a URL. At a URL saved_model.pb comes last, so
+            that a server loads a version when it is whole.
+        version: its number, from 1; None: the next that is free.
+        weights: one of config.WEIGHTS, for a run alone; None: the first of them.
+        top_k: labels an answer; None: 5, or as many as there are classes.
+
+    Returns:
+        The folder of the version.
+
+    Raises:
+        FileExistsError: if the version is there.
+        ConfigError: what cannot be served: no run with these weights, weights that are not
+            finite; a version, or labels, of a number that cannot be.
+        RemoteError: a server that does not give the run, or take the export.
+    """
+    with new_version(out, version) as place:
+        servable = load_servable(source, weights)
+        signatures = Signatures(servable, _top_k(top_k, len(servable.classes)), LIMITS)
+        with contextlib.redirect_stdout(io.StringIO()):  # it prints the temporary name
+            _archive(signatures).write_out(str(place.folder))
+        sizes = batch_sizes(out, servable)
+        _write_extra(place.folder, servable, signatures.top_k, sizes)
+        write_warmup(place.folder, servable, sizes)
+    deploy(out, servable, sizes)
+    return place.name
+
+
+def _top_k(asked: int | None, num_classes: int) -> int:
+    if asked is None:
+        return min(TOP_K, num_classes)
+    if not 1 <= asked <= num_classes:
+        raise ConfigError(
+            f"top_k={asked}: expected a number from 1 to {num_classes}, the classes of the network."
+        )
+    return asked
+
+
+def _archive(signatures: Signatures) -> keras.export.ExportArchive:
+    """The network with its endpoints, ready to be written."""
+    archive = keras.export.ExportArchive()
+    archive.track(signatures.model)
+    for name, (endpoint, spec) in signatures.table().items():
+        archive.add_endpoint(name, endpoint, [spec])
+    return archive
+
+
+def _write_extra(folder: Path, servable: Servable, top_k: int, sizes: tuple[int, ...]) -> None:
+    """Writes the files that tell a reader what the model is and what it wants."""
+    (folder / METADATA).parent.mkdir()
+    (folder / CLASSES).write_text("".join(f"{name}\n" for name in servable.classes), "utf-8")
+    about = {
+        "written_by": f"r21d_keras {__version__}",
+        "variant": servable.variant,
+        "clip_frames": servable.clip_frames,
+        "any_length": servable.length is None,
+        "short_video": servable.short_video,
+        "preprocessing": dataclasses.asdict(servable.preprocessing),
+        **({"flow_method": servable.flow_method} if servable.stream == "flow" else {}),
+        "top_k": top_k,
+        "limits": dataclasses.asdict(LIMITS),
+        "warmed_up_batch_sizes": list(sizes),
+        "classes": list(servable.classes),
+    }
+    (folder / METADATA).write_text(json.dumps(about, indent=2) + "\n", "utf-8")

@@ -1,0 +1,126 @@
+"""The functions of an export, each from a request to its answer."""
+
+from collections.abc import Callable
+
+import keras
+import tensorflow as tf
+
+from ..data.pipeline import normalise
+from . import checks, names
+from .encoded import decoded, same_size_checked
+from .limits import Limits
+from .pixels import seen
+from .servable import Servable
+
+Answer = dict[str, tf.Tensor]
+
+
+class Signatures:
+    """What an export answers, by the names of its signatures.
+
+    Args:
+        servable: whose network answers.
+        top_k: labels an answer.
+        limits: of a request.
+    """
+
+    def __init__(self, servable: Servable, top_k: int, limits: Limits):
+        self._servable, self.top_k, self._limits = servable, top_k, limits
+        self._numbers = servable.preprocessing
+        pooled = servable.model.get_layer("avgpool").output  # (B, F)
+        self.model = keras.Model(servable.model.input, [pooled, servable.model.output])
+
+    def table(self) -> dict[str, tuple[Callable[[tf.Tensor], Answer], tf.TensorSpec]]:
+        """Function and input of each signature."""
+        length, crop = self._servable.length, self._servable.crop
+        prepared = tf.TensorSpec((None, length, *crop), tf.float32, names.CLIPS)
+        encoded = tf.TensorSpec((None, length), tf.string, names.FRAMES_BYTES)
+        take, given = (
+            self._from_pixels,
+            tf.TensorSpec((None, length, None, None, 3), tf.uint8, names.CLIPS),
+        )
+        if self._servable.stream == "flow":
+            take, given = self._from_flow, prepared
+        rows = {
+            names.SERVING_DEFAULT: (lambda clips: self._answer(take(clips)), given),
+            names.CLIPS_FLOAT: (lambda clips: self._answer(self._prepared(clips)), prepared),
+            names.FRAMES_BYTES: (lambda frames: self._answer(self._from_bytes(frames)), encoded),
+            names.FEATURES: (lambda clips: self._features(take(clips)), given),
+        }
+        for name, (function, _) in rows.items():
+            function.__name__ = name  # TensorFlow says it where one fails
+        return {name: rows[name] for name in names.SIGNATURES[self._servable.stream]}
+
+    def _answer(self, clips) -> Answer:  # float32 (B, T, S, S, C)
+        embedding, probabilities = self.model(clips, training=False)
+        scores, places = tf.math.top_k(probabilities, self.top_k)
+        labels = tf.gather(tf.constant(self._servable.classes), places)
+        return {
+            names.PROBABILITIES: probabilities,
+            names.TOP_LABELS: labels,
+            names.TOP_SCORES: scores,
+            names.EMBEDDING: embedding,
+        }
+
+    def _features(self, clips) -> Answer:
+        return {names.EMBEDDING: self.model(clips, training=False)[0]}
+
+    def _from_pixels(self, clips):
+        """uint8 RGB (B, T, H, W, 3) of any H and W."""
+        clips = checks.without_shape(clips)
+        batch, frames, height, width, channels = checks.dimensions(
+            clips, names.CLIPS, "batch, frames, height, width, 3"
+        )
+        keeps_shape = isinstance(self._numbers.resize, int)
+        fine = [
+            *self._lengths(batch, frames),
+            *checks.size_checked(height, width, keeps_shape, self._limits),
+            checks.require(
+                tf.equal(channels, 3), "clips of {} channels: expected 3, RGB, last", channels
+            ),
+        ]
+        with tf.control_dependencies(fine):
+            pictures = tf.reshape(clips, (-1, height, width, 3))
+        return self._normalised(seen(pictures, self._numbers), batch, frames)
+
+    def _from_bytes(self, frames_bytes):
+        """JPEG or PNG, strings (B, T)."""
+        frames_bytes = checks.without_shape(frames_bytes)
+        batch, frames = checks.dimensions(frames_bytes, names.FRAMES_BYTES, "batch, frames")
+        with tf.control_dependencies(self._lengths(batch, frames)):
+            flat = tf.reshape(frames_bytes, (-1,))
+        pictures, sizes = decoded(flat, self._numbers, self._limits)
+        same = same_size_checked(tf.reshape(sizes, (batch, frames, 2)))
+        with tf.control_dependencies([same]):
+            pictures = tf.identity(pictures)
+        return self._normalised(pictures, batch, frames)
+
+    def _from_flow(self, clips):
+        """float32 flow (B, T, S, S, 2) in pixels, of resized and cropped frames."""
+        return normalise(self._prepared(clips), self._numbers)
+
+    def _prepared(self, clips):
+        """float32 (B, T, S, S, C) that another has prepared, looked over."""
+        clips = checks.without_shape(clips)
+        *crop, depth = self._servable.crop
+        expected = f"batch, frames, {crop[0]}, {crop[1]}, {depth}"
+        batch, frames, *frame = checks.dimensions(clips, names.CLIPS, expected)
+        right = checks.require(
+            tf.reduce_all(tf.equal(frame, [*crop, depth])),
+            f"clips {{}}: expected ({expected})",
+            tf.shape(clips),
+        )
+        with tf.control_dependencies([right, *self._lengths(batch, frames)]):
+            clips = tf.identity(clips)
+        with tf.control_dependencies([checks.finite_checked(clips)]):
+            clips = tf.identity(clips)
+        return tf.ensure_shape(clips, (None, self._servable.length, *crop, depth))
+
+    def _lengths(self, batch, frames):
+        return checks.frames_checked(batch, frames, self._servable.length, self._limits)
+
+    def _normalised(self, pictures, batch, frames):
+        """Pictures (B * T, S, S, 3) as clips for the network."""
+        clips = tf.reshape(pictures, (batch, frames, *self._servable.crop))
+        clips = tf.ensure_shape(clips, (None, self._servable.length, *self._servable.crop))
+        return normalise(clips, self._numbers)

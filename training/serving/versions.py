@@ -1,0 +1,145 @@
+"""Versions of a model: folders with numbers for names, in a folder that a server may be watching.
+
+TensorFlow Serving loads whatever such folder appears, so one appears when all of it is there.
+"""
+
+import contextlib
+import os
+import re
+import shutil
+import socket
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from r21d_keras.zoo.durable import put_folder
+
+from ..config import ConfigError
+from ..remote.copies import sent, told_of
+from ..remote.urls import AbsentError, is_remote, join, shown
+from .names import SAVED_MODEL
+
+_LARGEST = 2**63 - 1  # TensorFlow Serving keeps a version in 64 bits
+
+
+@dataclass
+class Version:
+    """One that is being made. folder: where to write it. name: where it lies afterwards."""
+
+    folder: Path
+    name: str = ""
+
+
+@contextlib.contextmanager
+def new_version(out: str | os.PathLike, number: int | None) -> Iterator[Version]:
+    """A folder to be filled, which becomes a version of the model in `out` if no error comes.
+
+    Args:
+        out: the folder of all versions, here or at a URL; made where it is missing.
+        number: of the version, from 1; None: the next after all that are there.
+
+    Raises:
+        FileExistsError: before anything is done, if the version is there; an empty folder is none.
+        ConfigError: another number; an `out` that is itself named like a version, or a file.
+        RemoteError: a server that does not list its folder, or take the files.
+    """
+    _check(out, number)
+    if is_remote(out):
+        url = join(os.fspath(out), str(number or _next(_remote_versions(os.fspath(out)))))
+        if number is not None:
+            _check_free(url)
+        with sent(url, last=SAVED_MODEL) as folder:
+            yield Version(folder, shown(url))
+        return
+    out = Path(out)
+    was_there = out.exists()
+    if number is not None and (out / str(number)).is_dir() and any((out / str(number)).iterdir()):
+        raise _taken(str(out / str(number)))
+    _remove_left(out)
+    unfinished = out.absolute() / f".unfinished.{socket.gethostname()}.{os.getpid()}"
+    version = Version(unfinished)
+    try:
+        with told_of(unfinished, str(out)):
+            yield version
+        version.name = str(_put(unfinished, out, number))
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
+        if not was_there:
+            with contextlib.suppress(OSError):  # there, and not empty: a version is in it
+                out.rmdir()
+
+
+def _check(out: str | os.PathLike, number: int | None) -> None:
+    if number is not None and not 1 <= number <= _LARGEST:
+        raise ConfigError(f"version={number}: expected a number from 1.")
+    last = re.split(r"[/\\]", os.fspath(out).rstrip("/\\"))[-1]
+    if last.isdecimal():
+        raise ConfigError(
+            f"out={os.fspath(out)!r} is named like a version; expected the folder of all versions. "
+            f"Give the folder above it, with --version={int(last)} if that number is wanted."
+        )
+    if not is_remote(out) and Path(out).exists() and not Path(out).is_dir():
+        raise ConfigError(f"out={os.fspath(out)!r} is a file; expected a folder, or a new name.")
+
+
+def _put(unfinished: Path, out: Path, number: int | None) -> Path:
+    """Gives what is finished its number: another, where one that was free is taken meanwhile."""
+    while True:
+        place = out / str(number or _next(_versions(out)))
+        try:
+            put_folder(unfinished, place)
+            return place
+        except OSError:
+            if not place.exists():
+                raise
+            if number is not None:
+                raise _taken(str(place)) from None
+
+
+def _versions(out: Path) -> list[int]:
+    return [int(path.name) for path in out.glob("*") if path.name.isdecimal()]
+
+
+def _remote_versions(url: str) -> list[int]:
+    from ..remote.files import names
+
+    firsts = {name.split("/")[0] for name in names(url, f"1/{SAVED_MODEL}")}
+    return [int(name) for name in firsts if name.isdecimal()]
+
+
+def _next(versions: list[int]) -> int:
+    return max(versions, default=0) + 1
+
+
+def _check_free(url: str) -> None:
+    from ..remote.files import size
+
+    with contextlib.suppress(AbsentError):
+        size(join(url, SAVED_MODEL))
+        raise _taken(shown(url))
+
+
+def _taken(place: str) -> FileExistsError:
+    return FileExistsError(
+        f"{place} exists already and is not overwritten. Choose another version number, or none "
+        "for the next that is free."
+    )
+
+
+def _remove_left(out: Path) -> None:
+    """Removes what processes of this machine that were killed have left unfinished."""
+    for path in out.glob(f".unfinished.{socket.gethostname()}.*"):
+        if path.suffix[1:].isdecimal() and not _lives(int(path.suffix[1:])):
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def _lives(process: int) -> bool:
+    if process == os.getpid():
+        return False  # of an earlier one with the same number: this one has just begun
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return True
