@@ -92,9 +92,7 @@ def test_a_busy_server_is_asked_again(web, log):
 def test_a_server_that_stays_busy_or_silent_is_given_up(web, monkeypatch, mood):
     monkeypatch.setenv(bounded.TIMEOUT, "1.5")
     web.mood = mood
-    told = (
-        "503 Service Unavailable, for 1.5 s" if mood == 503 else "no answer within 1.5 s|timed out"
-    )
+    told = {503: "503 Service Unavailable, for 1.5 s", STALLED: "no answer within 1.5 s|timed out"}
     with pytest.raises(RemoteError, match=told[mood]):
         files.size(f"{web.url}/x")
 
