@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import keras
-import tensorflow as tf
 from absl import logging
 
 from .callbacks.history import HistoryFile
@@ -28,6 +27,7 @@ from .distribution.agreement import agree
 from .distribution.slices import Part
 from .distribution.strategy import make_strategy
 from .distribution.workers import Workers
+from .endings import endings
 from .history import read_history
 from .loop import Loop
 from .model_dir import build_model, save_weights
@@ -37,9 +37,6 @@ from .optimization.stages import stage_factors, stage_of, trained_layers
 from .run_folder import ModelDir, write_text
 from .start import Start, find_start, freeze, load_start
 from .state.checkpoints import RunState
-from .state.divergence import DivergedError, explained, videos_of_batch
-from .state.interruption import Interruption
-from .state.place import InterruptedRun
 from .state.resume import check_data, check_resumable, describe_data
 from .state.worker_folder import own_folder
 
@@ -122,7 +119,7 @@ def _train(config: TrainConfig, folder: ModelDir, strategy, found: _Found, callb
     if workers.is_chief:
         listeners = _of_chief(listeners, folder, loop.place.epochs, clips)
     watching = Watching(loop, folder, clips, bool(test_videos), workers.is_chief)
-    with watching, _endings(loop, state, videos, bad_videos, workers) as interrupted:
+    with watching, endings(loop, state, videos, bad_videos, workers) as interrupted:
         logs = loop.run(
             lambda epoch, step=0: train_batches(
                 videos, config, epoch, bad_videos, step, workers.part
@@ -137,23 +134,6 @@ def _train(config: TrainConfig, folder: ModelDir, strategy, found: _Found, callb
     if state.best_accuracy >= 0:
         logs["best_val_accuracy"] = state.best_accuracy
     return logs
-
-
-@contextlib.contextmanager
-def _endings(loop: Loop, state: RunState, videos: VideoSet, bad_videos: BadVideos, workers):
-    """Gives what tells whether a run is to end; turns what it ends by into what `train` raises."""
-    with Interruption() as asked:
-        try:
-            yield lambda: workers.any(asked())
-        except InterruptedRun:
-            state.save()
-            workers.wait()
-            raise asked.ended(loop.place, state.folder.root) from None
-        except DivergedError as error:
-            batch = videos_of_batch(videos, loop.config, error.epoch, error.step, bad_videos)
-            raise explained(error, state.folder, batch, state.newest) from None
-        except tf.errors.OpError as error:  # how TensorFlow reports what its pipeline raised
-            raise (bad_videos.fatal or error) from None
 
 
 def _of_chief(listeners: list, folder: ModelDir, first_epoch: int, clips_per_epoch: int) -> list:
