@@ -8,29 +8,37 @@ import tensorflow as tf
 from .limits import Limits
 
 
-def without_shape(tensor: tf.Tensor) -> tf.Tensor:
-    """`tensor` as one of which nothing is known in advance.
-
-    A signature says its shape, which clients want to know, but servers do not enforce it; what
-    TensorFlow knows in advance it does not look at again, and four channels would pass for three.
-    """
-    return tf.compat.v1.placeholder_with_default(tensor, None)
-
-
 def dimensions(tensor: tf.Tensor, name: str, expected: str) -> list[tf.Tensor]:
-    """The dimensions of an input of which nothing is known, none of them 0.
+    """The dimensions that an input has when a request comes, none of them 0.
 
     Args:
         name: of the input, for messages.
         expected: its dimensions by name, "batch, frames".
     """
-    rank, shape = len(expected.split(", ")), tf.shape(tensor)
+    rank, shape = len(expected.split(", ")), _shape_of(tensor)
     right = require(tf.equal(tf.size(shape), rank), f"{name} {{}}: expected ({expected})", shape)
     with tf.control_dependencies([right]):
-        shape = tf.ensure_shape(tf.identity(shape), (rank,))
-    full = require(tf.reduce_all(shape > 0), f"{name} {{}}: expected ({expected}), none 0", shape)
+        sizes = tf.pad(shape, [[0, rank]])[:rank]
+    full = require(tf.reduce_all(sizes > 0), f"{name} {{}}: expected ({expected}), none 0", sizes)
     with tf.control_dependencies([full]):
-        return tf.unstack(tf.identity(shape))
+        return tf.unstack(tf.ensure_shape(tf.identity(sizes), (rank,)))
+
+
+def gated(tensor: tf.Tensor, *checked: tf.Operation) -> tf.Tensor:
+    """`tensor`, once what is to be checked is: nothing is computed of what does not pass."""
+    with tf.control_dependencies(checked):
+        return tf.identity(tensor)
+
+
+def _shape_of(tensor: tf.Tensor) -> tf.Tensor:
+    """The shape (rank,) int32 of what really comes.
+
+    Signatures say a shape, which servers do not enforce; yet TensorFlow takes it for granted when
+    it simplifies tf.shape, and four channels would pass for three. It does not see through text.
+    """
+    text = tf.strings.format("{}", [tf.shape(tensor)], summarize=-1)  # "[1 16 128 171 3]"
+    numbers = tf.strings.split(tf.strings.regex_replace(text, r"[\[\]]", ""))
+    return tf.strings.to_number(numbers, tf.int32)
 
 
 def frames_checked(batch, frames, length: int | None, limits: Limits) -> list[tf.Operation]:

@@ -29,8 +29,8 @@ def decoded(frames_bytes: tf.Tensor, numbers: Preprocessing, limits: Limits):
     def one(octets):
         height, width = _size(octets)
         keeps_shape = isinstance(numbers.resize, int)
-        with tf.control_dependencies(checks.size_checked(height, width, keeps_shape, limits)):
-            octets = tf.identity(octets)
+        fine = checks.size_checked(height, width, keeps_shape, limits)
+        octets = checks.gated(octets, *fine)
         # Accurate, as libjpeg and OpenCV decode; TensorFlow's default is a faster approximation.
         frame = tf.io.decode_jpeg(octets, 3, dct_method="INTEGER_ACCURATE")  # PNG too
         return seen(frame[None], numbers)[0], tf.stack([height, width])
@@ -65,8 +65,7 @@ def _size(octets):
         "frames_bytes with {} bytes that are neither JPEG nor PNG",
         tf.strings.length(octets),
     )
-    with tf.control_dependencies([known]):
-        octets = tf.identity(octets)
+    octets = checks.gated(octets, known)
     return tf.cond(is_png, lambda: _png_size(octets), lambda: _jpeg_size(octets))
 
 
@@ -77,8 +76,7 @@ def _starts(octets, mark):
 def _png_size(octets):
     length = tf.strings.length(octets)
     whole = checks.require(length >= _PNG_HEAD, "frames_bytes with a PNG cut to {} bytes", length)
-    with tf.control_dependencies([whole]):
-        head = tf.strings.substr(octets, _PNG_SIZE, _PNG_HEAD - _PNG_SIZE)
+    head = tf.strings.substr(checks.gated(octets, whole), _PNG_SIZE, _PNG_HEAD - _PNG_SIZE)
     width, height = tf.unstack(tf.io.decode_raw([head], tf.int32, little_endian=False)[0][:2], 2)
     # A side of 2^31 pixels and more is no PNG, and negative here.
     return height, width

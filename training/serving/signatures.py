@@ -67,33 +67,29 @@ class Signatures:
 
     def _from_pixels(self, clips):
         """uint8 RGB (B, T, H, W, 3) of any H and W."""
-        clips = checks.without_shape(clips)
         batch, frames, height, width, channels = checks.dimensions(
             clips, names.CLIPS, "batch, frames, height, width, 3"
         )
         keeps_shape = isinstance(self._numbers.resize, int)
-        fine = [
+        clips = checks.gated(
+            clips,
             *self._lengths(batch, frames),
             *checks.size_checked(height, width, keeps_shape, self._limits),
             checks.require(
                 tf.equal(channels, 3), "clips of {} channels: expected 3, RGB, last", channels
             ),
-        ]
-        with tf.control_dependencies(fine):
-            pictures = tf.reshape(clips, (-1, height, width, 3))
-        return self._normalised(seen(pictures, self._numbers), batch, frames)
+        )
+        batch, frames, height, width, _ = tf.unstack(tf.shape(clips))
+        pictures = seen(tf.reshape(clips, (-1, height, width, 3)), self._numbers)
+        return self._normalised(pictures, batch, frames)
 
     def _from_bytes(self, frames_bytes):
         """JPEG or PNG, strings (B, T)."""
-        frames_bytes = checks.without_shape(frames_bytes)
         batch, frames = checks.dimensions(frames_bytes, names.FRAMES_BYTES, "batch, frames")
-        with tf.control_dependencies(self._lengths(batch, frames)):
-            flat = tf.reshape(frames_bytes, (-1,))
-        pictures, sizes = decoded(flat, self._numbers, self._limits)
+        frames_bytes = checks.gated(frames_bytes, *self._lengths(batch, frames))
+        pictures, sizes = decoded(tf.reshape(frames_bytes, (-1,)), self._numbers, self._limits)
         same = same_size_checked(tf.reshape(sizes, (batch, frames, 2)))
-        with tf.control_dependencies([same]):
-            pictures = tf.identity(pictures)
-        return self._normalised(pictures, batch, frames)
+        return self._normalised(checks.gated(pictures, same), batch, frames)
 
     def _from_flow(self, clips):
         """float32 flow (B, T, S, S, 2) in pixels, of resized and cropped frames."""
@@ -101,20 +97,16 @@ class Signatures:
 
     def _prepared(self, clips):
         """float32 (B, T, S, S, C) that another has prepared, looked over."""
-        clips = checks.without_shape(clips)
         *crop, depth = self._servable.crop
         expected = f"batch, frames, {crop[0]}, {crop[1]}, {depth}"
         batch, frames, *frame = checks.dimensions(clips, names.CLIPS, expected)
         right = checks.require(
             tf.reduce_all(tf.equal(frame, [*crop, depth])),
-            f"clips {{}}: expected ({expected})",
-            tf.shape(clips),
+            f"frames {{}} in clips: expected ({expected})",
+            tf.stack(frame),
         )
-        with tf.control_dependencies([right, *self._lengths(batch, frames)]):
-            clips = tf.identity(clips)
-        with tf.control_dependencies([checks.finite_checked(clips)]):
-            clips = tf.identity(clips)
-        return tf.ensure_shape(clips, (None, self._servable.length, *crop, depth))
+        clips = checks.gated(clips, right, *self._lengths(batch, frames))
+        return checks.gated(clips, checks.finite_checked(clips))
 
     def _lengths(self, batch, frames):
         return checks.frames_checked(batch, frames, self._servable.length, self._limits)
