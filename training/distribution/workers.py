@@ -59,7 +59,8 @@ class Workers:
 
     def any(self, flag: bool) -> bool:
         """Whether `flag` is true on one worker at least."""
-        return flag if len(self) == 1 else "1" in self.exchange(str(int(flag)))
+        # One message, not the two of `exchange`: this is asked before each call of TensorFlow.
+        return flag if len(self) == 1 else bool(self._gather(np.array([flag], np.int32)).any())
 
     def wait(self) -> None:
         """Returns when all workers have called it."""
