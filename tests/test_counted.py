@@ -25,4 +25,7 @@ def test_every_kind_of_finding_may_come_once():
     assert counted(1, KINDS["truncated"]) == "1 video that is cut short"
     for what in KINDS.values():
         noun = counted(1, what).split()[1]
-        assert noun in ("list", "listed", "subset", "class", "video") and counted(2, what) == f"2 {what}"
+        assert (
+            noun in ("list", "listed", "subset", "class", "video")
+            and counted(2, what) == f"2 {what}"
+        )
