@@ -146,14 +146,17 @@ class Conv2Plus1D(keras.layers.Layer):
         )
         self.temporal = self._conv(self.filters, (t, 1, 1), (st, 1, 1), "3")
         shape = tuple(input_shape)
-        for layer in self.chain:
+        for layer in self.in_order():
             layer.build(shape)
             shape = tuple(layer.compute_output_shape(shape))
         super().build(input_shape)
 
-    @property
-    def chain(self):
-        """The layers that clips pass, in order."""
+    def in_order(self):
+        """The layers that clips pass, in order.
+
+        No property: Keras saves what lists in attributes hold by the list's name, where it finds
+        that first, as Keras 3 does and Keras 2.15 does not; their files would differ.
+        """
         return (self.spatial, self.norm, self.relu, self.temporal)
 
     def _conv(self, filters, kernel_size, strides, part):

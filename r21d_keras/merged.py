@@ -7,6 +7,7 @@ import keras
 import numpy as np
 
 from .layers import FoldedConv3D
+from .walk import parts_of
 
 
 def merge_batch_norm(model: keras.Model) -> keras.Model:
@@ -47,7 +48,7 @@ def _steps(model) -> Iterator[tuple[keras.layers.Layer, tuple, object]]:
         if isinstance(layer, keras.layers.InputLayer):
             continue
         taken = layer.input if isinstance(layer.input, list) else [layer.input]
-        names, parts = tuple(map(id, taken)), getattr(layer, "chain", (layer,))
+        names, parts = tuple(map(id, taken)), parts_of(layer)
         for place, part in enumerate(parts, start=1):
             output = id(layer.output) if place == len(parts) else (id(layer.output), place)
             yield part, names, output

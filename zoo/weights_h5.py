@@ -128,5 +128,5 @@ def load_h5(model, path: str | os.PathLike) -> None:
         raise CheckpointError(
             f"{path} holds {num_values:,} values that do not fit {model.name} with "
             f"{model.count_params():,}. Expected the weights of this very network: check variant, "
-            "convention and width_multiplier, and that this major version of Keras wrote the file."
+            "convention and width_multiplier."
         )

@@ -11,6 +11,7 @@ import keras
 import tensorflow as tf
 
 from r21d_keras.layers import FoldedConv3D
+from r21d_keras.walk import parts_of
 
 from .protocols import Reach
 
@@ -130,7 +131,7 @@ def _steps(body: keras.Model, start) -> tuple[list[_Step], Reach]:
             continue
         inputs = layer.input if isinstance(layer.input, list) else [layer.input]
         names, shapes = tuple(map(id, inputs)), tuple(tuple(t.shape) for t in inputs)
-        parts = getattr(layer, "chain", (layer,))
+        parts = parts_of(layer)
         for place, part in enumerate(parts, start=1):
             output = id(layer.output) if place == len(parts) else (id(layer.output), place)
             seen = [reaches[name] for name in names]
