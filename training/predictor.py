@@ -26,7 +26,7 @@ from .flow.streams import PUBLISHED_METHOD, frames_shown
 from .model_dir import load_run
 from .remote.copies import fetched
 from .run_folder import ModelDir, run_files
-from .serving.names import CLIPS, FILES, METADATA, PROBABILITIES, SERVING_DEFAULT
+from .serving.names import CLIPS, FILES, METADATA, PROBABILITIES, SAVED_MODEL, SERVING_DEFAULT
 
 
 @dataclass(frozen=True)
@@ -68,9 +68,10 @@ def _from_folder(folder: Path, weights: str | None) -> Predictor:
     if ModelDir(folder).config.is_file():
         return _from_run(folder, weights or WEIGHTS[0])
     _only_for_runs(weights)
-    if (folder / "saved_model.pb").is_file():
+    if (folder / SAVED_MODEL).is_file():
         return _from_saved_model(folder)
-    versions = sorted(str(path.parent) for path in folder.glob("*/saved_model.pb"))
+    found = [path.parent for path in folder.glob(f"*/{SAVED_MODEL}")]
+    versions = sorted((path for path in found if path.name.isdecimal()), key=lambda p: int(p.name))
     advice = f"Did you mean {versions[-1]}?" if versions else "Train or export one first."
     raise ValueError(
         f"{folder} holds neither a run (config.json) nor a SavedModel (saved_model.pb); expected "

@@ -58,10 +58,10 @@ def export(
     """
     with new_version(out, version) as place:
         servable = load_servable(source, weights)
+        sizes = batch_sizes(out, servable)
         signatures = Signatures(servable, _top_k(top_k, len(servable.classes)), LIMITS)
         with contextlib.redirect_stdout(io.StringIO()):  # it prints the temporary name
             _archive(signatures).write_out(str(place.folder))
-        sizes = batch_sizes(out, servable)
         _write_extra(place.folder, servable, signatures.top_k, sizes)
         write_warmup(place.folder, servable, sizes)
     deploy(out, servable, sizes)

@@ -6,6 +6,7 @@ TensorFlow Serving loads whatever such folder appears, so one appears when all o
 import contextlib
 import os
 import re
+import secrets
 import shutil
 import socket
 from collections.abc import Iterator
@@ -20,6 +21,8 @@ from ..remote.urls import AbsentError, is_remote, join, shown
 from .names import SAVED_MODEL
 
 _LARGEST = 2**63 - 1  # TensorFlow Serving keeps a version in 64 bits
+_PREFIX = ".unfinished."  # then machine, process and a number drawn for the work
+_at_work: set[str] = set()  # names of what this process has not finished
 
 
 @dataclass
@@ -56,7 +59,9 @@ def new_version(out: str | os.PathLike, number: int | None) -> Iterator[Version]
     if number is not None and (out / str(number)).is_dir() and any((out / str(number)).iterdir()):
         raise _taken(str(out / str(number)))
     _remove_left(out)
-    unfinished = out.absolute() / f".unfinished.{socket.gethostname()}.{os.getpid()}"
+    name = f"{_PREFIX}{socket.gethostname()}.{os.getpid()}.{secrets.token_hex(4)}"
+    unfinished = out.absolute() / name
+    _at_work.add(name)
     version = Version(unfinished)
     try:
         with told_of(unfinished, str(out)):
@@ -64,6 +69,7 @@ def new_version(out: str | os.PathLike, number: int | None) -> Iterator[Version]
         version.name = str(_put(unfinished, out, number))
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
+        _at_work.discard(name)
         if not was_there:
             with contextlib.suppress(OSError):  # there, and not empty: a version is in it
                 out.rmdir()
@@ -128,14 +134,15 @@ def _taken(place: str) -> FileExistsError:
 
 def _remove_left(out: Path) -> None:
     """Removes what processes of this machine that were killed have left unfinished."""
-    for path in out.glob(f".unfinished.{socket.gethostname()}.*"):
-        if path.suffix[1:].isdecimal() and not _lives(int(path.suffix[1:])):
+    for path in out.glob(f"{_PREFIX}{socket.gethostname()}.*.*"):
+        process = path.name.split(".")[-2]
+        if process.isdecimal() and path.name not in _at_work and not _lives(int(process)):
             shutil.rmtree(path, ignore_errors=True)
 
 
 def _lives(process: int) -> bool:
     if process == os.getpid():
-        return False  # of an earlier one with the same number: this one has just begun
+        return False  # of an earlier one with the same number
     try:
         os.kill(process, 0)
     except ProcessLookupError:
