@@ -9,8 +9,14 @@ import tensorflow as tf
 from r21d_keras.training.data.frames import center_crop, resize_clip
 from r21d_keras.training.data.pipeline import normalise
 from r21d_keras.training.model_dir import load_run, save_weights
+from r21d_keras.training.predict import predict
+from r21d_keras.training.predictor import load_predictor
 from r21d_keras.training.serving.names import CLASSES, METADATA, SIGNATURES
+from r21d_keras.training.serving.pixels import seen
 from r21d_keras.training.serving.saved_model import export
+from r21d_keras.zoo import weights
+from r21d_keras.zoo.preprocessing import Preprocessing, crop_frames
+from tests import cached_rows
 
 IN_A_FRESH_PROCESS = """
 import sys, numpy as np, tensorflow as tf
@@ -159,3 +165,29 @@ def test_weights_that_are_not_finite_are_refused(tiny_run, tmp_path):
     with pytest.raises(ValueError, match="final weights are not all finite"):
         export(run, tmp_path / "exports")
     assert not (tmp_path / "exports").exists()
+
+
+def test_published_weights_are_exported_by_name(motion_videos, tmp_path, monkeypatch):
+    row = cached_rows.row_of(labels=None)
+    (tmp_path / row.file_name).write_bytes(cached_rows.checkpoint())
+    monkeypatch.setattr(weights, "WEIGHTS", (row,))
+    for name, value in (("MIRROR", tmp_path), ("HOME", tmp_path / "home"), ("OFFLINE", "1")):
+        monkeypatch.setenv(f"R21D_{name}", str(value))
+    with pytest.raises(ValueError, match="weights='best' is for the folder of a run alone"):
+        export(row.name, tmp_path / "models", weights="best")
+    version = export(row.name, tmp_path / "models")
+    video = str(next(motion_videos.rglob("*.mp4")))
+    found, expected = (predict(load_predictor(model), video, 1) for model in (version, row.name))
+    assert found.labels == expected.labels
+    np.testing.assert_allclose(found.scores, expected.scores, atol=2e-3)  # rounding, as above
+
+
+@pytest.mark.parametrize("resize", [(36, 40), 24, 33])
+@pytest.mark.parametrize("size", [(36, 40), (60, 50), (50, 61), (24, 24), (8, 63)])
+def test_the_graph_sees_what_the_zoo_does(resize, size):
+    """A number to resize to is the shorter side's, as GluonCV has it."""
+    numbers = Preprocessing(resize=resize, crop_size=20)
+    frames = random_clips((1, 3, *size, 3))[0]
+    found = seen(tf.constant(frames), numbers).numpy()
+    assert np.abs(found - crop_frames(frames, numbers)).max() <= 1  # where one rounds up
+    assert np.abs(found - crop_frames(frames, numbers)).mean() < 0.03
