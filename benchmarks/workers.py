@@ -111,10 +111,12 @@ def report(rows: dict) -> str:
     for row in rows.values():
         rates.setdefault(row["case"], []).append(row["clips_per_s"])
     first, last = statistics.median(rates["1 worker"]), list(rows.values())[-1]
+    loads = [row["load"] for row in rows.values()]
     lines = [
         "# One worker and two",
         "",
-        f"{last['date']}, {last['machine']}; {last['versions']}. Each worker has one core of its "
+        f"{last['date']}, {last['machine']}, load {min(loads)} to {max(loads)}, of which other "
+        f"work is all above 2; {last['versions']}. Each worker has one core of its "
         f"own and talks over loopback. {OPTIONS['variant']}, channels x "
         f"{OPTIONS['width_multiplier']:g}, clips of {OPTIONS['clip_frames']} frames of "
         f"{OPTIONS['crop_size']}x{OPTIONS['crop_size']}, statistics of batch normalisation over "
@@ -136,7 +138,8 @@ def report(rows: dict) -> str:
 AFTER = (
     "Efficiency is clips a second against as many times those of one worker. What is lost is the "
     "exchange of gradients and statistics, which on one machine also takes these two cores' time, "
-    "and the wait for the slower worker.",
+    "and the wait for the slower worker. Where it is above 100 %, other work has disturbed the rounds "
+    "of one worker more: measure again on a machine that is idle.",
     "",
 )
 

@@ -52,6 +52,9 @@ class TrainConfig(Augmentation, Optimization):
     records: str = option(
         "", "folder of `r21d prepare` or `r21d flow`, to read in place of the videos", path=True
     )
+    data_service: str = option(
+        "", "host:port of a tf.data service that decodes the records to train on", resume="free"
+    )
     on_bad_video: str = option(
         "check",
         "check: unreadable files are an error before training; skip: leave them out and report; "

@@ -9,7 +9,6 @@ continues where it is kept and ends with the same weights as if it had not stopp
 import contextlib
 import json
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 
 import keras
 from absl import logging
@@ -20,7 +19,6 @@ from .callbacks.pictures import Curves
 from .callbacks.progress import Progress
 from .callbacks.watching import Watching
 from .config import ConfigError, TrainConfig, validate
-from .data.datasets import load_dataset
 from .data.pipeline import BadVideos, clips_in_epoch, train_batches, validation_batches
 from .data.video_set import VideoSet
 from .distribution.agreement import agree
@@ -28,16 +26,16 @@ from .distribution.slices import Part
 from .distribution.strategy import make_strategy
 from .distribution.workers import Workers
 from .endings import endings
+from .found import Found, look
 from .history import read_history
 from .loop import Loop
 from .model_dir import build_model, save_weights
-from .optimization.optimizer import check_optimizer
 from .optimization.schedule import make_schedule
 from .optimization.stages import stage_factors, stage_of, trained_layers
+from .records.service import service_batches
 from .run_folder import ModelDir, write_text
-from .start import Start, find_start, freeze, load_start
+from .start import Start, freeze, load_start
 from .state.checkpoints import RunState
-from .state.resume import check_data, check_resumable, describe_data
 from .state.worker_folder import own_folder
 
 
@@ -72,39 +70,14 @@ def train(config: TrainConfig, callbacks: Iterable[keras.callbacks.Callback] = (
     with workers.noticing_losses(), contextlib.ExitStack() as held:
         with workers.failing_together():
             folder = held.enter_context(own_folder(config, workers))
-            found = _look(config, folder, workers)
+            found = look(config, folder, workers)
         agree(workers, config, found.data)
         logs = _train(config, folder, strategy, found, callbacks)
         workers.wait()  # who ends before the others have saved would be lost to them
         return logs
 
 
-@dataclass
-class _Found:
-    """What a run starts from. `start` may hold as many numbers as the network."""
-
-    start: Start | None
-    videos: VideoSet
-    test_videos: VideoSet | None
-    data: dict
-
-
-def _look(config: TrainConfig, folder: ModelDir, workers: Workers) -> _Found:
-    """Checks all that can be checked before the network is made."""
-    check_optimizer(config)
-    fresh = not check_resumable(folder, config)
-    start = find_start(config) if fresh and workers.is_chief else None
-    _check_batch(config, workers.part.replicas)
-    videos = load_dataset(config, "train")
-    test_videos = load_dataset(config, "test") if config.validate_every else None
-    _check_classes(folder, videos, test_videos)
-    data = describe_data({"train": videos, "test": test_videos})
-    if not fresh:
-        check_data(folder, data)
-    return _Found(start, videos, test_videos, data)
-
-
-def _train(config: TrainConfig, folder: ModelDir, strategy, found: _Found, callbacks) -> dict:
+def _train(config: TrainConfig, folder: ModelDir, strategy, found: Found, callbacks) -> dict:
     videos, test_videos, workers = found.videos, found.test_videos, Workers(strategy)
     loop = _make_loop(config, strategy, videos, found.start)
     found.start = None
@@ -121,9 +94,7 @@ def _train(config: TrainConfig, folder: ModelDir, strategy, found: _Found, callb
     watching = Watching(loop, folder, clips, bool(test_videos), workers.is_chief)
     with watching, endings(loop, state, videos, bad_videos, workers) as interrupted:
         logs = loop.run(
-            lambda epoch, step=0: train_batches(
-                videos, config, epoch, bad_videos, step, workers.part
-            ),
+            lambda epoch, step=0: _batches(videos, config, epoch, bad_videos, step, workers.part),
             test_videos and _validation(loop, test_videos, bad_videos, workers.part, watching),
             [*watching.callbacks, *listeners],
             interrupted,
@@ -134,6 +105,13 @@ def _train(config: TrainConfig, folder: ModelDir, strategy, found: _Found, callb
     if state.best_accuracy >= 0:
         logs["best_val_accuracy"] = state.best_accuracy
     return logs
+
+
+def _batches(videos, config: TrainConfig, epoch: int, bad_videos, step: int, part: Part):
+    """What is left of an epoch from `step` on, for the replicas of `part`."""
+    if config.data_service:
+        return service_batches(videos, config, epoch, bad_videos, step, part)
+    return train_batches(videos, config, epoch, bad_videos, step, part)
 
 
 def _of_chief(listeners: list, folder: ModelDir, first_epoch: int, clips_per_epoch: int) -> list:
@@ -218,42 +196,6 @@ def _report_bad(videos: VideoSet, test_videos: VideoSet | None, bad_videos: BadV
         logging.warning("%d videos were left out from the start.", len(left_out))
     if bad_videos:
         logging.warning("%d videos could not be read in mid-run.", len(bad_videos))
-
-
-def _check_batch(config: TrainConfig, replicas: int) -> None:
-    steps = config.gradient_accumulation_steps
-    if config.global_batch_size < replicas * steps:
-        each = f", each with gradient_accumulation_steps={steps}" if steps > 1 else ""
-        raise ConfigError(
-            f"global_batch_size={config.global_batch_size} is less than the {replicas} replicas"
-            f"{each}; give each at least one clip, or use --strategy=one."
-        )
-    here, published = config.global_batch_size / (replicas * steps), config.base_batch_size
-    if not config.sync_bn and here != published:
-        steps, left = divmod(config.global_batch_size, replicas * published)
-        advice = f"--global_batch_size={published * replicas}"
-        if steps and not left:
-            advice = f"--gradient_accumulation_steps={steps} or {advice}"
-        logging.warning(
-            "sync_bn=False: statistics of batch normalisation are of the %g clips that a replica "
-            "takes at once; base_batch_size=%d is what they are of where the learning rate comes "
-            "from. %s gives each replica as many.",
-            *(here, published, advice),
-        )
-
-
-def _check_classes(folder: ModelDir, videos: VideoSet, test_videos: VideoSet | None) -> None:
-    if test_videos and test_videos.classes != videos.classes:
-        differing = sorted(set(videos.classes) ^ set(test_videos.classes))
-        raise ConfigError(
-            f"The videos to train on have {len(videos.classes)} classes, those to test on "
-            f"{len(test_videos.classes)}; only in one of them: {', '.join(differing)}."
-        )
-    if folder.config.is_file() and folder.read_run()[1] != videos.classes:
-        raise ConfigError(
-            f"{folder.classes} lists other classes than {videos.name} has now. Give another "
-            "--model_dir for other data."
-        )
 
 
 def _last_logs(folder: ModelDir) -> dict[str, float]:

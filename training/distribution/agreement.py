@@ -14,7 +14,7 @@ from r21d_keras import __version__
 from ..config import FIELDS, ConfigError, TrainConfig
 from .workers import Workers
 
-OWN = {"model_dir", "num_readers", "worker_timeout_s"}
+OWN = {"data_service", "model_dir", "num_readers", "worker_timeout_s"}
 """Options in which workers may differ: where a run is kept is the chief's alone."""
 
 

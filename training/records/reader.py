@@ -48,6 +48,11 @@ class RecordSource:
         """FOLDER/SHARD#NAME of each video, for messages."""
         return tuple(self._path(record) for record in self.records)
 
+    @property
+    def shard_paths(self) -> tuple[str, ...]:
+        """Path or URL of each shard."""
+        return tuple(self._folder.path(name) for name in self._shards)
+
     def values(self, index: int, key: str, places: Iterable[int]) -> list[Value]:
         """The value of each of the features `places` of a feature list of video `index`.
 
