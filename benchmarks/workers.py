@@ -138,8 +138,8 @@ def report(rows: dict) -> str:
 AFTER = (
     "Efficiency is clips a second against as many times those of one worker. What is lost is the "
     "exchange of gradients and statistics, which on one machine also takes these two cores' time, "
-    "and the wait for the slower worker. Where it is above 100 %, other work has disturbed the rounds "
-    "of one worker more: measure again on a machine that is idle.",
+    "and the wait for the slower worker. Where it is above 100 %, other work has disturbed the "
+    "rounds of one worker more: measure again on a machine that is idle.",
     "",
 )
 
