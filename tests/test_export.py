@@ -2,6 +2,7 @@ import json
 import subprocess
 import sys
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -14,6 +15,7 @@ from r21d_keras.training.predictor import load_predictor
 from r21d_keras.training.serving.names import CLASSES, METADATA, SIGNATURES
 from r21d_keras.training.serving.pixels import seen
 from r21d_keras.training.serving.saved_model import export
+from r21d_keras.walk import leaf_layers
 from r21d_keras.zoo import weights
 from r21d_keras.zoo.preprocessing import Preprocessing, crop_frames
 from tests import cached_rows
@@ -137,6 +139,16 @@ def test_a_fresh_process_and_a_tf1_session_agree(exported, tmp_path):
         answer = session.run(names, {signature.inputs["clips"].name: clips})
     np.testing.assert_allclose(answer["probabilities"], keras_answer(run, clips), atol=1e-6)
     assert answer["top_labels"].shape == (2, 5)
+
+
+def test_every_weight_is_written_once(exported):
+    run, version = exported
+    written = tf.train.load_checkpoint(str(version / "variables" / "variables"))
+    shapes = written.get_variable_to_shape_map().values()
+    model = load_run(run)[2]
+    norms = sum(isinstance(la, keras.layers.BatchNormalization) for la, _ in leaf_layers(model))
+    # Of each normalisation's four one is left, the bias; TensorFlow adds its graph of objects.
+    assert len(shapes) == len(model.weights) - 3 * norms + 1
 
 
 def test_metadata_tells_a_reader_what_the_model_wants(exported):

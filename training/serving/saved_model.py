@@ -1,15 +1,14 @@
 """A trained network as a SavedModel for servers: raw video frames in, labels out."""
 
-import contextlib
 import dataclasses
-import io
 import json
 import os
 from pathlib import Path
 
-import keras
+import tensorflow as tf
 
 from r21d_keras import __version__
+from r21d_keras._keras import backend_variable
 
 from ..config import ConfigError
 from ..evaluation.scoring import TOP_K
@@ -60,8 +59,7 @@ def export(
         servable = load_servable(source, weights)
         sizes = batch_sizes(out, servable)
         signatures = Signatures(servable, _top_k(top_k, len(servable.classes)), LIMITS)
-        with contextlib.redirect_stdout(io.StringIO()):  # it prints the temporary name
-            _archive(signatures).write_out(str(place.folder))
+        _write_network(place.folder, signatures)
         _write_extra(place.folder, servable, signatures.top_k, sizes)
         write_warmup(place.folder, servable, sizes)
     deploy(out, servable, sizes)
@@ -78,13 +76,18 @@ def _top_k(asked: int | None, num_classes: int) -> int:
     return asked
 
 
-def _archive(signatures: Signatures) -> keras.export.ExportArchive:
-    """The network with its endpoints, ready to be written."""
-    archive = keras.export.ExportArchive()
-    archive.track(signatures.model)
-    for name, (endpoint, spec) in signatures.table().items():
-        archive.add_endpoint(name, endpoint, [spec])
-    return archive
+def _write_network(folder: Path, signatures: Signatures) -> None:
+    """Writes the SavedModel itself.
+
+    Not by keras.export.ExportArchive: Keras 3's writes every weight twice, and servers read both.
+    """
+    module = tf.Module()
+    module.weights = [backend_variable(weight) for weight in signatures.model.weights]
+    functions = {
+        name: tf.function(function, input_signature=[spec])
+        for name, (function, spec) in signatures.table().items()
+    }
+    tf.saved_model.save(module, str(folder), signatures=functions)
 
 
 def _write_extra(folder: Path, servable: Servable, top_k: int, sizes: tuple[int, ...]) -> None:
