@@ -23,10 +23,11 @@ def made(tiny_run, tmp_path_factory):
 
 def requests_of(version):
     """The requests of a warm-up file as TensorFlow Serving's own definitions read them."""
-    prediction_log = pytest.importorskip("tensorflow_serving.apis.prediction_log_pb2")
+    from tensorflow_serving.apis import prediction_log_pb2
+
     file = io.BytesIO((pathlib.Path(version) / WARMUP).read_bytes())
     while record := read_record(file):
-        yield prediction_log.PredictionLog.FromString(record).predict_log.request
+        yield prediction_log_pb2.PredictionLog.FromString(record).predict_log.request
 
 
 def test_every_signature_is_warmed_up_in_every_batch_size(made):
