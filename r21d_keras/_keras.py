@@ -52,6 +52,11 @@ def backend_variable(variable):
     return variable.value if KERAS3 else variable
 
 
+def is_keras_variable(part) -> bool:
+    """Whether `part` is a variable of Keras 3, which has that of the backend inside."""
+    return KERAS3 and isinstance(part, keras.Variable)
+
+
 @contextlib.contextmanager
 def float32_policy():
     """Within, new layers compute and keep their weights in float32, whatever the user's policy."""
