@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-import tensorflow as tf
 
+from r21d_keras._keras import KERAS3
 from r21d_keras.training.run_folder import ModelDir
 from r21d_keras.training.state.checkpoints import RunState
 from r21d_keras.training.state.place import InterruptedRun
@@ -20,11 +20,14 @@ def rest(epoch, step=0):
 
 def variables(loop):
     """All numbers that a checkpoint of the loop holds."""
-    parts = tf.train.Checkpoint(model=loop.model, optimizer=loop.optimizer, steps=loop.steps_done)
-    if loop.averages:
-        parts.averages = loop.averages.variables
-    found = tf.train.TrackableView(parts).descendants()
-    return [part.numpy() for part in found if isinstance(part, tf.Variable)]
+    averages = loop.averages.variables if loop.averages else []
+    optimizers = filter(None, (loop.optimizer, loop.head_optimizer))
+    state = [variable for optimizer in optimizers for variable in variables_of(optimizer)]
+    return [part.numpy() for part in (*loop.model.weights, *state, *averages, loop.steps_done)]
+
+
+def variables_of(optimizer):
+    return optimizer.variables if KERAS3 else optimizer.variables()
 
 
 def run(loop, interrupted=lambda: False):
