@@ -86,7 +86,7 @@ def train_together(options, environments, folder, stop_after=None):
 
     `stop_after`: epochs after which the last worker, and no other, asks to stop.
     """
-    (folder / "tmp").mkdir(parents=True)
+    (folder / "tmp").mkdir(parents=True, exist_ok=True)
     environments = [{**variables, "TMPDIR": str(folder / "tmp")} for variables in environments]
     options = {**options, "strategy": "multi_worker_mirrored", "model_dir": str(folder / "run")}
     commands = [
