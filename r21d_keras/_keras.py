@@ -48,13 +48,8 @@ def backend_name() -> str:
 
 
 def backend_variable(variable):
-    """The backend's own variable behind a model's weight; on Keras 2 the weight is that itself."""
-    return variable.value if KERAS3 else variable
-
-
-def is_keras_variable(part) -> bool:
-    """Whether `part` is a variable of Keras 3, which has that of the backend inside."""
-    return KERAS3 and isinstance(part, keras.Variable)
+    """The backend's own variable behind a model's weight; one of the backend is that itself."""
+    return variable.value if KERAS3 and isinstance(variable, keras.Variable) else variable
 
 
 @contextlib.contextmanager

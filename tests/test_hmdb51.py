@@ -120,7 +120,7 @@ def test_lists_that_are_wrong(small):
             small({"dark_test_split1.txt": text})
     with pytest.raises(ValueError, match="splits: no list of split 3; expected HMDB51's official"):
         small({"dark_test_split1.txt": good}, split=3)
-    with pytest.raises(ValueError, match="1 lists are not there: bright_test_split1.txt. Other"):
+    with pytest.raises(ValueError, match="1 list is not there: bright_test_split1.txt. Other"):
         small({"dark_test_split1.txt": good, "bright_test_split2.txt": "bright_0.mp4 1\n"})
 
 

@@ -100,9 +100,9 @@ def _evaluate(values: flags.FlagValues, positional: list[str]) -> int:
     with starting_quietly():
         from ..evaluation.evaluate import evaluate, summary
 
-    out = values["out"].value or model_dir
+    out = values["out"].value
     print(summary(evaluate(model_dir, protocol, _weights_of_run(values), given, out)))
-    print(f"evaluation.json, predictions.csv, per_class.csv and pictures are in {out}")
+    print(f"evaluation.json, predictions.csv, per_class.csv and pictures are in {out or model_dir}")
     return DONE
 
 

@@ -13,6 +13,7 @@ from absl import logging
 
 from ..config import WEIGHTS, ConfigError, TrainConfig, typed, validate
 from ..data.catalog import get_dataset
+from ..data.counted import counted
 from ..data.datasets import load_dataset
 from ..data.decoder import LostSourceError
 from ..data.listings import Places
@@ -68,11 +69,11 @@ def evaluate(
         VideoError: a video that fails in mid-run, with on_bad_video="stop".
         RemoteError: a server that does not give the run, or take the results.
     """
+    if out and not is_remote(out):
+        _check_out(Path(out))
     out = out or model_dir
     if is_remote(out):
         check_writable(os.fspath(out))
-    else:
-        _check_out(Path(out))
     with fetched(model_dir, run_files(weights)) as run, sent(out) as results:
         return _evaluate(run, protocol or Protocol(), weights, places or {}, ModelDir(results))
 
@@ -110,7 +111,7 @@ def summary(result: dict) -> str:
 def videos_shown(videos: int, skipped: int, missing: int) -> str:
     """The number of videos that were tested on, and of those that were not."""
     left_out = f", {skipped} skipped" * (skipped > 0) + f", {missing} missing" * (missing > 0)
-    return f"{videos} videos{left_out}"
+    return f"{counted(videos, 'videos')}{left_out}"
 
 
 def protocol_shown(protocol: Mapping) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import tensorflow as tf
 from absl import logging
 
-from r21d_keras._keras import backend_variable, is_keras_variable, kept_beside
+from r21d_keras._keras import backend_variable, kept_beside
 
 from ..config import ConfigError
 from ..distribution.workers import Workers
@@ -122,7 +122,7 @@ class RunState:
     def share(self, workers: Workers) -> None:
         """Gives all workers the state that the chief has, and where it stands."""
         parts = tf.train.TrackableView(self._checkpoint).descendants()
-        found = [backend_variable(part) if is_keras_variable(part) else part for part in parts]
+        found = [backend_variable(part) for part in parts]
         held = {id(part): part for part in found if isinstance(part, tf.Variable)}
         for optimizer in filter(None, (self._loop.optimizer, self._loop.head_optimizer)):
             held |= {id(part): part for part in kept_beside(optimizer)}
