@@ -79,10 +79,16 @@ def distribute(dataset: tf.data.Dataset, strategy: tf.distribute.Strategy):
 
             return tf.data.Dataset.range(own.start, own.stop).map(one)
 
-        endless = tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY)
-        return dataset.flat_map(slices).apply(endless)
+        return _endless(dataset.flat_map(slices))
 
     return strategy.distribute_datasets_from_function(cut)
+
+
+def _endless(dataset: tf.data.Dataset) -> tf.data.Dataset:
+    """`dataset`, then empty elements, which are for what is fetched ahead alone."""
+    specs = dataset.element_spec
+    empty = tf.nest.map_structure(lambda s: tf.zeros([n or 0 for n in s.shape], s.dtype), specs)
+    return dataset.concatenate(tf.data.Dataset.from_tensors(empty).repeat())
 
 
 def _bounds(size, replica, replicas: int) -> tuple[tf.Tensor, tf.Tensor]:
