@@ -1,5 +1,6 @@
 """Two workers, of which one or the other is killed again and again, at random."""
 
+import json
 import os
 import random
 import signal
@@ -8,7 +9,7 @@ import time
 import numpy as np
 
 from r21d_keras._keras import KERAS3
-from r21d_keras.training.commands.command import DONE, LOST, PREEMPTED
+from r21d_keras.training.commands.command import DONE, FAILED, LOST, PREEMPTED
 from r21d_keras.training.history import read_history
 from r21d_keras.training.model_dir import load_run
 from r21d_keras.training.state.place import Place
@@ -65,9 +66,22 @@ def test_one_worker_that_is_asked_to_end_ends_all_at_one_step(tiny_videos, tmp_p
     place = max(Shelf(str(tmp_path / "run" / "checkpoints")).places())
     chief, other = (path.read_text("utf-8") for path in sorted(tmp_path.glob("log.*")))
     assert f"asked to end by another worker. The run is kept in {tmp_path}/run as it was" in chief
-    assert "asked to end by SIGTERM. The run is kept in " in other
+    assert f"asked to end by SIGTERM. The run is kept in {tmp_path}/run as it was" in other
     for text in (chief, other):
         assert f"as it was after {place}; start it again to go on." in text
+
+
+def test_a_loss_that_is_no_number_ends_all_and_the_chief_says_where(tiny_videos, tmp_path):
+    pair = start(tiny_videos, tmp_path / "run", tmp_path, base_learning_rate=1e25)
+    assert [ended(process) for process in pair] == [FAILED, FAILED], said(tmp_path)
+    chief, other = (
+        path.read_text("utf-8").splitlines()[-1] for path in sorted(tmp_path.glob("log.*"))
+    )
+    told = json.loads((tmp_path / "run" / "diverged.json").read_text("utf-8"))
+    assert f"The batch was of {told['videos'][0]}, " in chief
+    assert f"The last good checkpoint is {told['checkpoint']}.*. Try a smaller" in chief
+    assert other.partition(" in epoch ")[0] == chief.partition(" in epoch ")[0]
+    assert other.endswith("The chief says on which videos, and what is kept.")
 
 
 def start(videos, root, folder, **more):

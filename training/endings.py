@@ -9,8 +9,9 @@ from .data.pipeline import BadVideos
 from .data.video_set import VideoSet
 from .distribution.workers import Workers
 from .loop import Loop
+from .remote.urls import shown
 from .state.checkpoints import RunState
-from .state.divergence import DivergedError, explained, videos_of_batch
+from .state.divergence import DivergedError, explained, told_by_chief, videos_of_batch
 from .state.interruption import Interruption
 from .state.place import InterruptedRun
 
@@ -23,7 +24,7 @@ def endings(
 
     Raises:
         Preempted, KeyboardInterrupt: in place of InterruptedRun; the state is kept by then.
-        DivergedError: with the videos of the batch and the last good checkpoint.
+        DivergedError: on the chief with the videos of the batch and the last good checkpoint.
         VideoError: what TensorFlow reports as an error of its own.
     """
     with Interruption() as asked:
@@ -32,8 +33,11 @@ def endings(
         except InterruptedRun:
             state.save()
             workers.wait()
-            raise asked.ended(loop.place, state.folder.root) from None
+            kept_in = state.folder.root if workers.is_chief else shown(loop.config.model_dir)
+            raise asked.ended(loop.place, kept_in) from None
         except DivergedError as error:
+            if not workers.is_chief:
+                raise told_by_chief(error) from None
             batch = videos_of_batch(videos, loop.config, error.epoch, error.step, bad_videos)
             raise explained(error, state.folder, batch, state.newest) from None
         except tf.errors.OpError as error:  # how TensorFlow reports what its pipeline raised

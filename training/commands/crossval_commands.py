@@ -2,6 +2,7 @@
 
 from absl import flags
 
+from ..state.interruption import ending_at_once
 from .command import DONE, Command, UsageError, no_more, starting_quietly
 
 
@@ -11,6 +12,7 @@ def _define_crossval(values: flags.FlagValues) -> None:
     define_flags(values)
 
 
+@ending_at_once()
 def _crossval(values: flags.FlagValues, positional: list[str]) -> int:
     from ..config import ConfigError
     from ..recipes import given_flags

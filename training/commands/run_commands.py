@@ -4,6 +4,7 @@ import os
 
 from absl import flags
 
+from ..state.interruption import ending_at_once
 from .command import DONE, FAILED, Command, UsageError, no_more, required, starting_quietly
 
 
@@ -13,6 +14,7 @@ def _define_train(values: flags.FlagValues) -> None:
     define_flags(values)
 
 
+@ending_at_once()
 def _train(values: flags.FlagValues, positional: list[str]) -> int:
     from ..config import ConfigError
     from ..recipes import given_flags, resolve

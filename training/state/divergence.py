@@ -37,7 +37,7 @@ class DivergedError(ValueError):
 
 
 def explained(
-    error: DivergedError, folder: ModelDir, videos: list[str], newest: str, writes: bool = True
+    error: DivergedError, folder: ModelDir, videos: list[str], newest: str
 ) -> DivergedError:
     """`error` with what helps to find its cause; folder.diverged gets all of it, as JSON.
 
@@ -46,24 +46,30 @@ def explained(
         folder: of the run.
         videos: of the batch.
         newest: the last checkpoint, which is of before; "" where there is none.
-        writes: whether this process is the one that writes into the folder.
     """
-    if writes:
-        values = {
-            "what": error.what,
-            "epoch": error.epoch + 1,
-            "step": None if error.step is None else error.step + 1,
-            "learning_rate": error.learning_rate,
-            "videos": videos,
-            "checkpoint": newest,
-        }
-        write_text(folder.diverged, json.dumps(values, indent=2) + "\n")
+    values = {
+        "what": error.what,
+        "epoch": error.epoch + 1,
+        "step": None if error.step is None else error.step + 1,
+        "learning_rate": error.learning_rate,
+        "videos": videos,
+        "checkpoint": newest,
+    }
+    write_text(folder.diverged, json.dumps(values, indent=2) + "\n")
     batch = ""
     if videos:
         more = f" and {len(videos) - NAMED} more, all in {folder.diverged}" * (len(videos) > NAMED)
         batch = f"The batch was of {', '.join(videos[:NAMED])}{more}. "
     kept = f"The last good checkpoint is {newest}.*. " if newest else "No checkpoint is kept yet. "
-    advice = batch + kept + ADVICE
+    return _advised(error, batch + kept + ADVICE)
+
+
+def told_by_chief(error: DivergedError) -> DivergedError:
+    """`error` as a worker says it in whose folder nothing stays."""
+    return _advised(error, "The chief says on which videos, and what is kept.")
+
+
+def _advised(error: DivergedError, advice: str) -> DivergedError:
     return DivergedError(error.what, error.learning_rate, error.epoch, error.step, advice)
 
 

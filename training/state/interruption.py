@@ -4,17 +4,43 @@ import contextlib
 import os
 import signal
 import threading
+from collections.abc import Iterator
 
 from .place import Place
 
 NAMES = {signal.SIGTERM: "SIGTERM", signal.SIGINT: "Ctrl-C"}
 
 
-class Preempted(Exception):  # noqa: N818 - no error: somebody asked for it
+class Preempted(BaseException):  # as KeyboardInterrupt: somebody asked for it
     """The run was asked to end before it was done; its state is kept, and it may be started again.
 
     `r21d train` exits with a code of its own for this.
     """
+
+
+@contextlib.contextmanager
+def ending_at_once() -> Iterator[None]:
+    """While it lasts SIGTERM raises Preempted, but where an Interruption has taken the signal.
+
+    For what comes before the first step and after the last, which need not be kept: a scheduler is
+    to find the same exit code whenever it asks. In another thread than the main one nothing is
+    done.
+    """
+
+    def end(number, frame):
+        raise Preempted(
+            "asked to end by SIGTERM while nothing was being trained. What is kept of the run is "
+            "as it was; start it again to go on."
+        )
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before if before is not None else signal.SIG_DFL)
 
 
 class Interruption:
