@@ -1,13 +1,16 @@
 """Who trains together: TF_CONFIG, SLURM, and how workers meet."""
 
 import json
+import os
 import threading
 
 import pytest
 
+from r21d_keras.training.config import TrainConfig
 from r21d_keras.training.distribution.cluster import find_cluster
 from r21d_keras.training.distribution.lost import WorkerLostError
 from r21d_keras.training.distribution.meeting import meet
+from r21d_keras.training.distribution.strategy import make_strategy
 from r21d_keras.training.options import ConfigError
 from tests.workers import free_ports, slurm_variables
 
@@ -17,8 +20,8 @@ TWO = {"worker": ["a:1", "b:2"]}
 @pytest.fixture
 def environment(monkeypatch):
     """A function that sets variables, after all that could name a cluster are gone."""
-    for name in ("TF_CONFIG", "SLURM_STEP_NODELIST", "SLURMD_NODENAME", "SLURM_GPUS_PER_TASK"):
-        monkeypatch.delenv(name, raising=False)
+    for name in [name for name in os.environ if name.startswith(("TF_CONFIG", "SLURM"))]:
+        monkeypatch.delenv(name)
 
     def put(**variables):
         for name, value in variables.items():
@@ -65,6 +68,7 @@ def test_tf_config_says_who_trains_and_who_this_is(
         (config({"worker": ["a:1", "a:1"]}, "worker", 0), "the same address"),
         (config({"worker": ["a", "b"]}, "worker", 0), "a list of addresses, host:port"),
         (config({"worker": "a:1"}, "worker", 0), "a list of addresses, host:port"),
+        (config({"worker": ["a:1", "b:65536"]}, "worker", 0), "a list of addresses, host:port"),
     ],
 )
 def test_a_wrong_tf_config_is_told_with_an_example(environment, text, message):
@@ -76,6 +80,26 @@ def test_a_wrong_tf_config_is_told_with_an_example(environment, text, message):
 def test_without_a_cluster_it_is_said_what_is_needed(environment):
     with pytest.raises(ConfigError, match="needs TF_CONFIG .* or `srun`"):
         find_cluster()
+
+
+@pytest.mark.parametrize(
+    "variables, named",
+    [
+        ({"TF_CONFIG": config(TWO, "worker", 0)}, 2),
+        (slurm_variables(3)[0], 3),
+        ({"TF_CONFIG": config({"worker": ["a:1"]}, "worker", 0)}, 1),
+        ({"TF_CONFIG": "{"}, 1),
+        ({"TF_CONFIG": "[]"}, 1),
+        ({}, 1),
+    ],
+)
+def test_processes_that_train_apart_although_they_are_several_are_told(
+    environment, variables, named, log
+):
+    environment(**variables)
+    make_strategy(TrainConfig(strategy="one"))
+    told = f"names {named} processes, and strategy='one' trains in this one alone" in log.text
+    assert told == (named > 1) and ("alone" in log.text) == told
 
 
 def test_tasks_of_slurm_are_workers(environment):

@@ -131,6 +131,7 @@ def test_three_splits_killed_and_gone_on_with(options, tmp_path, capsys, log):
     "change, message",
     [
         ({"dataset": "motion"}, "dataset='motion' has one split; expected one of several: ucf101"),
+        ({"strategy": "multi_worker_mirrored"}, "trains in one process"),
         ({"split": 2}, "split=2: a cross validation has all of them"),
         ({"epochs": 0}, "epochs=0: expected at least 1"),
         ({"model_dir": ""}, "--model_dir is missing"),

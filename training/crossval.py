@@ -38,7 +38,8 @@ def split_configs(
             validation, each split starts from its own run there.
 
     Raises:
-        ConfigError: as `resolve`; a data set of one split; `split`, which is no choice here.
+        ConfigError: as `resolve`; a data set of one split; `split`, which is no choice here; a
+            strategy of several processes.
     """
     if "split" in (overrides or {}):
         raise ConfigError(
@@ -46,7 +47,9 @@ def split_configs(
             "`r21d train` trains one."
         )
     given = given_values(config_file, overrides)
-    dataset = resolve(recipe, overrides=_places(root, given, 1)).dataset
+    config = resolve(recipe, overrides=_places(root, given, 1))
+    _check_strategy(config)
+    dataset = config.dataset
     splits = DATASETS[dataset].splits
     if len(splits) < 2:
         several = ", ".join(row.name for row in DATASETS.values() if row.splits[1:])
@@ -120,6 +123,14 @@ def _places(root: str, given: Mapping, split: int) -> dict:
         if start.is_dir() or begun_from(str(start), own["model_dir"]):
             own["init_from"] = str(start)
     return {**given, **own}
+
+
+def _check_strategy(config: TrainConfig) -> None:
+    if config.strategy == "multi_worker_mirrored":
+        raise ConfigError(
+            f"strategy={config.strategy!r}: a cross validation trains in one process. Leave "
+            "it out, or train each split by `r21d train`."
+        )
 
 
 def _check_videos(split: int, config: TrainConfig) -> None:

@@ -58,6 +58,16 @@ def find_cluster() -> Cluster:
     )
 
 
+def processes_named() -> int:
+    """How many processes the environment says that there are; 1 where it says nothing."""
+    try:
+        jobs = json.loads(os.environ.get("TF_CONFIG") or "{}").get("cluster", {})
+        count = sum(len(jobs.get(job, ())) for job in JOBS)
+        return count or int(os.environ.get("SLURM_STEP_NUM_TASKS", 1))
+    except (ValueError, TypeError, AttributeError):  # told where it matters
+        return 1
+
+
 _EXPECTED = (
     'TF_CONFIG is, for example, {"cluster": {"worker": ["host1:2222", "host2:2222"]}, '
     '"task": {"type": "worker", "index": 0}}, with another index in each process.'
@@ -94,7 +104,10 @@ def _of_config(text: str) -> Cluster:
 
 def _is_list_of_addresses(addresses) -> bool:
     return isinstance(addresses, list) and all(
-        isinstance(address, str) and re.fullmatch(r"\S+:\d+", address) for address in addresses
+        isinstance(address, str)
+        and (found := re.fullmatch(r"\S+:(\d{1,5})", address))
+        and 0 < int(found[1]) < 65536
+        for address in addresses
     )
 
 

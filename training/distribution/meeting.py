@@ -1,6 +1,7 @@
 """All workers come together before TensorFlow connects them."""
 
 import contextlib
+import errno
 import json
 import select
 import socket
@@ -101,7 +102,7 @@ def _server(cluster: Cluster, deadline: float) -> socket.socket:
         try:
             return socket.create_server(("", port), backlog=len(cluster))
         except OSError as error:
-            if time.monotonic() > deadline:
+            if error.errno != errno.EADDRINUSE or time.monotonic() > deadline:
                 raise ConfigError(
                     f"The chief cannot listen at {cluster.address} ({error.strerror}). End what "
                     "uses the port, or give another one in TF_CONFIG."

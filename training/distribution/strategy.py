@@ -8,7 +8,7 @@ import tensorflow as tf
 from absl import logging
 
 from ..config import ConfigError, TrainConfig
-from .cluster import Cluster, find_cluster
+from .cluster import Cluster, find_cluster, processes_named
 from .lost import WorkerLostError
 from .meeting import meet
 
@@ -51,6 +51,12 @@ def in_one_process(config: TrainConfig) -> TrainConfig:
 
 
 def _of_one_process(config: TrainConfig, num_gpus: int) -> tf.distribute.Strategy:
+    if (named := processes_named()) > 1:
+        logging.warning(
+            "The environment names %d processes, and strategy=%r trains in this one alone. Give "
+            "--strategy=multi_worker_mirrored to train together.",
+            *(named, config.strategy),
+        )
     if not num_gpus:
         _split_cpu(config.num_cpu_replicas)
     kind, count = ("GPU", num_gpus) if num_gpus else ("CPU", config.num_cpu_replicas)
