@@ -10,11 +10,13 @@ from .flow_commands import FLOW_COMMANDS
 from .run_commands import RUN_COMMANDS
 from .serving_commands import SERVING_COMMANDS
 from .status_commands import STATUS_COMMANDS
+from .watch_commands import WATCH_COMMANDS
 from .zoo_commands import ZOO_COMMANDS
 
 COMMANDS = {
     **RUN_COMMANDS,
     **SERVING_COMMANDS,
+    **WATCH_COMMANDS,
     **CROSSVAL_COMMANDS,
     **STATUS_COMMANDS,
     **DATASET_COMMANDS,

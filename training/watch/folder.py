@@ -1,0 +1,59 @@
+"""A folder that fills with videos: which of them are whole, each once."""
+
+import time
+from pathlib import Path
+
+from ..data.disk import VIDEO_SUFFIXES
+
+SUFFIXES = (*VIDEO_SUFFIXES, ".ts", ".mts", ".m2ts")
+"""Of files that are watched: those of data sets, and what recorders write."""
+SETTLED_S = 2.0
+"""A file is whole when neither its size nor its time has changed for so long."""
+
+
+class Folder:
+    """The videos right in a folder, as they become whole; hidden files are left out.
+
+    A file that changes later is given again. Memory holds the names that the folder has.
+    """
+
+    pause_s = SETTLED_S / 4
+    """Seconds to wait between two looks."""
+
+    def __init__(self, path):
+        self._path = Path(path)
+        self._seen = {}  # by name: what a file looked like, and since when
+        self._given = {}
+
+    def ready(self) -> list[Path]:
+        """Files that are whole and were not given before, the oldest first.
+
+        An empty list while the folder cannot be read, as on a server that does not answer.
+        """
+        now_s, seen, whole = time.monotonic(), {}, []
+        for path in self._files():
+            try:
+                status = path.stat()
+            except OSError:
+                continue  # it went away
+            looks = (status.st_size, status.st_mtime_ns)
+            since = self._seen.get(path.name)
+            since_s = since[1] if since and since[0] == looks else now_s
+            seen[path.name] = (looks, since_s)
+            new = self._given.get(path.name) != looks
+            if new and status.st_size and now_s - since_s >= SETTLED_S:
+                whole.append((status.st_mtime_ns, path.name, path, looks))
+        self._seen = seen
+        self._given = {name: looks for name, looks in self._given.items() if name in seen}
+        self._given |= {name: looks for _, name, _, looks in whole}
+        return [path for _, _, path, _ in sorted(whole)]
+
+    def _files(self) -> list[Path]:
+        try:
+            return [
+                path
+                for path in self._path.iterdir()
+                if path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
+            ]
+        except OSError:
+            return []

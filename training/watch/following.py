@@ -1,0 +1,104 @@
+"""`r21d watch`: a watch from its start to its end, printed and drawn."""
+
+import contextlib
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from ..data.video import probe
+from .report import Report
+from .source import FILE, find_source
+from .timeline import Timeline
+from .view import View, load_view
+from .watch import WatchOptions, watch
+
+REDRAW_S = 30.0
+"""Seconds between two drawings of a watch that goes on."""
+
+
+def follow(
+    source: str,
+    model: str | os.PathLike | View,
+    options: WatchOptions,
+    *,
+    weights: str | None = None,
+    as_json: bool = False,
+    top_k: int = 3,
+    picture: str | None = None,
+) -> int:
+    """Prints each answer as it comes, and at the end on stderr how it went.
+
+    `picture` names a PNG that gets the labels over time, at the end and every REDRAW_S before.
+    SIGTERM ends a watch as Ctrl-C does.
+
+    Returns:
+        How many files of a folder could not be read.
+
+    Raises:
+        KeyboardInterrupt: on Ctrl-C and SIGTERM, once all is printed and drawn.
+        ValueError: as `watch`, or a picture that cannot be.
+    """
+    if picture:
+        _check_picture(Path(picture))
+    found = find_source(source)
+    if found.kind == FILE:
+        probe(found.place)  # before the network is loaded
+    view = (
+        model
+        if isinstance(model, View)
+        else load_view(model, weights, options.every, options.overlap)
+    )
+    every_s = view.every / view.preprocessing.frame_rate
+    seconds = view.length / view.preprocessing.frame_rate
+    _say(f"{found.name}: windows of {seconds:.2f} s every {every_s:.2f} s; {view.exactness}.")
+    report, timeline = Report(as_json, top_k), Timeline(view.classes, every_s, found.name)
+    try:
+        with (
+            _ended_by_sigterm(),
+            contextlib.closing(watch(found, view, options, tell=report.event)) as answers,
+        ):
+            drawn_s = time.monotonic()
+            for answer in answers:
+                report.answer(answer)
+                timeline.add(answer)
+                if picture and time.monotonic() - drawn_s > REDRAW_S:
+                    timeline.draw(picture)
+                    drawn_s = time.monotonic()
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(report.summary()) from None
+    except BaseException:
+        _say(report.summary())
+        raise
+    finally:
+        if picture:
+            timeline.draw(picture)
+    _say(report.summary())
+    return report.bad_files
+
+
+@contextlib.contextmanager
+def _ended_by_sigterm() -> Iterator[None]:
+    """Makes SIGTERM, by which services and containers are ended, do what Ctrl-C does."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _check_picture(picture: Path) -> None:
+    if picture.suffix.lower() != ".png":
+        raise ValueError(f"--timeline={picture}: expected a name that ends in .png.")
+    if not picture.absolute().parent.is_dir():
+        raise ValueError(f"--timeline={picture}: its folder does not exist. Make it first.")
+
+
+def _say(line: str) -> None:
+    print(f"r21d watch: {line}", file=sys.stderr, flush=True)
