@@ -14,6 +14,7 @@ import pytest
 from r21d_keras.training.callbacks.history import HistoryFile
 from r21d_keras.training.callbacks.progress import Progress
 from r21d_keras.training.config import ConfigError
+from r21d_keras.training.data.datasets import load_dataset
 from r21d_keras.training.data.video_set import Files, VideoSet
 from r21d_keras.training.model_dir import ModelDir, load_run
 from r21d_keras.training.state.resume import check_data, check_resumable, describe_data
@@ -39,6 +40,17 @@ def write_run(config):
 def test_a_run_is_not_continued_on_other_data(make_config, tiny_videos, tmp_path):
     videos = shutil.copytree(tiny_videos, tmp_path / "videos")
     train(make_config(videos=str(videos), epochs=1))
+    data = ModelDir(tmp_path / "run").data
+    (videos / "dark" / "dark_4.mp4").write_bytes(
+        (videos / "dark" / "dark_4.mp4").read_bytes() + b"0"
+    )
+    with pytest.raises(ConfigError, match="now of the same names, of which some have another size"):
+        train(make_config(videos=str(videos)))
+    before = json.loads(data.read_text("utf-8"))
+    del before["train"]["sizes_sha256"], before["test"]["sizes_sha256"]
+    check = describe_data({s: load_dataset(make_config(videos=str(videos)), s) for s in before})
+    data.write_text(json.dumps(before), "utf-8")
+    check_data(ModelDir(tmp_path / "run"), check)  # of an earlier version, which kept no sizes
     os.rename(videos / "dark" / "dark_4.mp4", videos / "dark" / "dark_9.mp4")
     with pytest.raises(ConfigError, match="train set had .* with other names, labels or order"):
         train(make_config(videos=str(videos)))

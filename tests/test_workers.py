@@ -128,7 +128,8 @@ def test_three_workers_of_slurm_stop_together_when_one_is_asked_to(options, tmp_
 
 def test_workers_that_differ_refuse_to_train_and_each_says_in_what(options, tmp_path):
     other = shutil.copytree(options["videos"], tmp_path / "videos")
-    (other / "dark" / "dark_4.mp4").unlink()
+    for name in ("bright_0.mp4", "bright_1.mp4"):  # the same names, other videos
+        shutil.copy(other / "dark" / name.replace("bright", "dark"), other / "bright" / name)
     both = {"strategy": "multi_worker_mirrored", "num_readers": 1}
     commands = [
         command_line({**options, **both, "model_dir": str(tmp_path / "run")}),
@@ -139,7 +140,7 @@ def test_workers_that_differ_refuse_to_train_and_each_says_in_what(options, tmp_
     for index in (0, 1):
         error = (tmp_path / f"log.{index}").read_text("utf-8").splitlines()[-1]
         assert "The workers do not agree: seed is 0 on worker 0 (127.0.0.1:" in error
-        assert ") and 3 on worker 1 (127.0.0.1:" in error and "of the train set is" in error
+        assert ") and 3 on worker 1 (127.0.0.1:" in error and "_sha256 of the train set" in error
         assert "model_dir" not in error and "videos is" not in error
     assert not (tmp_path / "run").exists()
 

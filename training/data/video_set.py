@@ -1,5 +1,6 @@
 """Labelled videos as clips: a set of them, and where their pixels come from."""
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -23,6 +24,13 @@ class Files:
 
     def __init__(self, paths: tuple[str, ...]):
         self.paths = paths
+
+    def sizes(self) -> list[int]:
+        """Bytes of each video, by which another one of the same name is told; -1 of one that went.
+
+        All sources have it.
+        """
+        return [os.stat(path).st_size if os.path.exists(path) else -1 for path in self.paths]
 
     def read(self, index: int, starts_s: Starts, spec: ClipSpec) -> np.ndarray:
         """Clips of video `index`, resized, not cropped: uint8 (N, T, H, W, 3).
@@ -53,6 +61,10 @@ class Rendered:
 
     paths = ()
     stream = "rgb"
+
+    def sizes(self) -> list[int]:
+        """None, as there are no files."""
+        return []
 
     def read(self, index: int, starts_s: Starts, spec: ClipSpec) -> np.ndarray:
         """Raises ValueError: there is no video to take clips from."""

@@ -53,6 +53,10 @@ class RecordSource:
         """Path or URL of each shard."""
         return tuple(self._folder.path(name) for name in self._shards)
 
+    def sizes(self) -> list[int]:
+        """Bytes of each record."""
+        return [record.length for record in self.records]
+
     def values(self, index: int, key: str, places: Iterable[int]) -> list[Value]:
         """The value of each of the features `places` of a feature list of video `index`.
 

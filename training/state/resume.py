@@ -55,10 +55,15 @@ def check_header(
 def describe_data(sets: Mapping[str, VideoSet | None]) -> dict[str, dict]:
     """What data.json holds of the sets "train" and "test": numbers of videos, and hashes.
 
-    A hash is over labels and names, which do not change where a set is moved as a whole.
+    They do not change where a set is moved as a whole: sha256 is of labels and names, sizes_sha256
+    of how many bytes the videos have, or their records.
     """
     return {
-        subset: {"videos": len(videos), "sha256": _hash(videos)}
+        subset: {
+            "videos": len(videos),
+            "sha256": _hash(videos),
+            "sizes_sha256": _sha256(videos.source.sizes()),
+        }
         for subset, videos in sets.items()
         if videos is not None
     }
@@ -89,13 +94,21 @@ _DATA_ADVICE = "Put the videos back as they were to continue it, or give another
 
 def _changes(before: Mapping[str, dict], now: Mapping[str, dict]) -> str:
     """In words, what has changed of the data; empty where nothing has."""
-    pairs = {subset: (before[subset], value) for subset, value in now.items()}
-    return "; ".join(
-        f"the {subset} set had {old['videos']} videos and has {new['videos']} now"
-        + ", with other names, labels or order" * (old["videos"] == new["videos"])
-        for subset, (old, new) in pairs.items()
-        if old != new
-    )
+    found = []
+    for subset, new in now.items():
+        # Runs of before sizes were kept say nothing of them.
+        old = {"sizes_sha256": new.get("sizes_sha256"), **before[subset]}
+        changed = [name for name in new if old[name] != new[name]]
+        if changed:
+            numbers = f"the {subset} set had {old['videos']} videos and has {new['videos']} now"
+            found.append(numbers + _CHANGED.get(changed[0], ""))
+    return "; ".join(found)
+
+
+_CHANGED = {
+    "sha256": ", with other names, labels or order",
+    "sizes_sha256": " of the same names, of which some have another size",
+}
 
 
 def _check_config(what: str, before: TrainConfig, config: TrainConfig) -> None:
@@ -129,5 +142,8 @@ def _same_path(old: str, new: str) -> bool:
 
 def _hash(videos: VideoSet) -> str:
     several = [videos.label_sets] if videos.label_sets else []
-    text = json.dumps([videos.classes, videos.names, videos.labels, *several])
-    return hashlib.sha256(text.encode()).hexdigest()
+    return _sha256([videos.classes, videos.names, videos.labels, *several])
+
+
+def _sha256(values: list) -> str:
+    return hashlib.sha256(json.dumps(values).encode()).hexdigest()
