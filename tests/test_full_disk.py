@@ -38,6 +38,7 @@ def disk(tmp_path):
             "state of the run after step 2 of epoch 1 cannot be kept",
             "step 1 of epoch 1",
         ),
+        (0, 0, "run/data.json cannot be written: No space left on device. Make space", ""),
         (300, 0, "best.weights.h5 cannot be written: it takes 0.", ""),
     ],
 )

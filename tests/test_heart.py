@@ -218,6 +218,14 @@ def test_a_profile_of_chosen_steps(folder, log):
     assert "Profile of steps 4 to 7: " in log.text
 
 
+def test_a_profile_begins_with_the_call_that_has_its_first_step(folder, log):
+    """Calls are shorter where the state is kept: steps 1-2, 3-4."""
+    loop = make_loop(linear_model, epochs=1, steps_per_call=3, checkpoint_interval=2)
+    with Profile(loop, folder, 3, 3) as profile:
+        loop.run(lambda epoch: batches(CLIPS), callbacks=[profile])
+    assert "Profile of steps 3 to 4: " in log.text
+
+
 def test_a_profile_is_written_also_of_a_run_that_fails(folder, log):
     class Fail(keras.callbacks.Callback):
         def on_train_batch_end(self, batch, logs=None):

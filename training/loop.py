@@ -146,6 +146,13 @@ class Loop:
                 stack.enter_context(self.averages.swapped_in())
             yield self.model
 
+    def steps_of_call(self, steps_left: int) -> int:
+        """How many steps the next call of TensorFlow takes, with so many left of the epoch."""
+        count, interval = self.config.steps_per_call, self.config.checkpoint_interval
+        if interval:  # a call ends where the state is to be kept
+            count = min(count, interval - int(self.steps_done.numpy()) % interval)
+        return min(count, steps_left)
+
     def _train_epoch(self, epoch, train_data, listeners) -> dict[str, float]:
         step, head_alone = self.place.steps, epoch < self.config.head_epochs
         dataset, left = self._rest(train_data)
@@ -153,7 +160,7 @@ class Loop:
         totals = tf.constant(self.place.totals, tf.float64)
         while step < num_steps:
             self._check_interrupted()
-            count = self._steps_of_call(num_steps - step)
+            count = self.steps_of_call(num_steps - step)
             listeners.on_train_batch_begin(step)
             told = self._train_call(iterator, tf.constant(count), head_alone, totals)
             totals, bad, waited_s = told
@@ -172,13 +179,6 @@ class Loop:
         if not steps:
             return (dataset := train_data(epoch)), num_batches(dataset)
         return (dataset := train_data(epoch, steps)), num_batches(dataset, at_least=0)
-
-    def _steps_of_call(self, steps_left: int) -> int:
-        count, interval = (
-            min(self.config.steps_per_call, steps_left),
-            self.config.checkpoint_interval,
-        )
-        return min(count, interval - int(self.steps_done.numpy()) % interval) if interval else count
 
     def _check_interrupted(self):
         if self._interrupted():

@@ -8,7 +8,7 @@ import shutil
 import keras
 
 from r21d_keras import VideoResNet, get_variant
-from r21d_keras.zoo.durable import partial_name
+from r21d_keras.zoo.durable import partial_name, put
 from r21d_keras.zoo.weights_h5 import load_h5
 
 from .config import WEIGHTS, ConfigError, TrainConfig
@@ -78,7 +78,7 @@ def save_weights(model: keras.Model, path: pathlib.Path) -> None:
     partial = partial_name(path)
     try:
         model.save_weights(str(partial))
-        os.replace(partial, path)
+        put(partial, path)
     except BaseException:
         partial.unlink(missing_ok=True)
         raise

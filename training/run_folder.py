@@ -1,11 +1,10 @@
 """What lies in the folder of a run, --model_dir."""
 
-import os
 import pathlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from r21d_keras.zoo.durable import partial_name
+from r21d_keras.zoo.durable import partial_name, put
 
 from .config import WEIGHTS, ConfigError, TrainConfig, from_json, to_json
 from .origins import CHECKPOINTS
@@ -131,11 +130,20 @@ def run_files(which: str) -> tuple[str, ...]:
 
 
 def write_text(path: pathlib.Path, text: str) -> None:
-    """Writes UTF-8; the old file stays until the new one is whole, and where it cannot be."""
+    """Writes UTF-8; the old file stays until the new one is on the disk, and where it cannot be.
+
+    Raises:
+        OSError: if it cannot be written; the message names it.
+    """
     partial = partial_name(path)
     try:
         partial.write_text(text, "utf-8")
-        os.replace(partial, path)
-    except BaseException:
+        put(partial, path)
+    except BaseException as error:
         partial.unlink(missing_ok=True)
-        raise
+        if not isinstance(error, OSError):
+            raise
+        raise OSError(
+            f"{path} cannot be written: {error.strerror}. Make space, or whatever is missing, and "
+            "start again with the same --model_dir to go on."
+        ) from None

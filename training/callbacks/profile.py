@@ -40,7 +40,7 @@ class Profile(keras.callbacks.Callback):
 
     def on_train_batch_begin(self, batch, logs=None):
         """Begins where the call that comes has the first of the steps."""
-        count = min(self.loop.config.steps_per_call, self.params["steps"] - batch)
+        count = self.loop.steps_of_call(self.params["steps"] - batch)
         if not self._begun and self._done + count >= self.first:
             self._begun, self._active = self._done + 1, True
             tf.profiler.experimental.start(str(self.folder.events))
