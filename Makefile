@@ -9,8 +9,8 @@ JOBS ?= 2#            test processes at once; each may need 4 GB. 0: in one proc
 VERSIONS.modern := 3.11 3.12 3.13
 VERSIONS.card := 3.11
 VERSIONS.io := 3.11
-EXTRAS.modern := cpu,backends,beam,parity,servers,dev
-EXTRAS.card := cpu,io,addons,servers,s3-server,dev
+EXTRAS.modern := cpu,openvino,onnx,litert,backends,beam,parity,servers,dev
+EXTRAS.card := cpu,openvino,onnx,litert,io,addons,servers,s3-server,dev
 EXTRAS.io := cpu,io,servers,s3-server,dev
 stack := $(strip $(STACK))
 ifndef VERSIONS.$(stack)

@@ -7,23 +7,7 @@ from r21d_keras.layers import Conv2Plus1D, FoldedConv3D
 from r21d_keras.merged import merge_batch_norm
 from r21d_keras.variants import FAMILIES
 from r21d_keras.walk import leaf_layers
-
-
-def trained(model, seed=0):
-    """The model with such statistics and factors as training leaves, none of them 0 or 1."""
-    draw = np.random.default_rng(seed)
-    for layer, _ in leaf_layers(model):
-        if isinstance(layer, keras.layers.BatchNormalization):
-            gamma, beta, mean, variance = layer.get_weights()
-            layer.set_weights(
-                [
-                    draw.uniform(0.5, 1.5, gamma.shape),
-                    draw.normal(0, 0.3, beta.shape),
-                    draw.normal(0, 0.3, mean.shape),
-                    draw.uniform(0.3, 3.0, variance.shape),
-                ]
-            )
-    return model
+from tests.trained_networks import trained
 
 
 def clips(*shape):

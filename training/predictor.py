@@ -1,4 +1,4 @@
-"""Models that are ready to be shown videos: of a run, of a SavedModel, of the zoo."""
+"""Models that are ready to be shown videos: of a run, of an export, of the zoo."""
 
 import json
 import os
@@ -23,10 +23,12 @@ from .data.pipeline import normalise
 from .evaluation.scoring import ClipScorer, clip_scorer
 from .flow.methods import check_method, clip_flow
 from .flow.streams import PUBLISHED_METHOD, frames_shown
+from .formats.runtimes import Session, open_session
+from .formats.table import FORMATS
 from .model_dir import load_run
 from .remote.copies import fetched
 from .run_folder import ModelDir, run_files
-from .serving.names import CLIPS, FILES, METADATA, PROBABILITIES, SAVED_MODEL, SERVING_DEFAULT
+from .serving.names import CLIPS, FILES, LAST_FILES, METADATA, PROBABILITIES, SERVING_DEFAULT
 
 
 @dataclass(frozen=True)
@@ -45,11 +47,11 @@ class Predictor:
 
 
 def load_predictor(model: str | os.PathLike, weights: str | None = None) -> Predictor:
-    """A Predictor from a run, a SavedModel that `export` wrote, or published weights.
+    """A Predictor from a run, a version that `r21d export` wrote, or published weights.
 
     Args:
-        model: the folder, here or at a URL, whose content tells which of the two it is, or a name
-            of `r21d zoo list`.
+        model: the folder, here or at a URL, whose content tells which of the two it is, and of an
+            export the format, or a name of `r21d zoo list`.
         weights: one of config.WEIGHTS, for a run alone; None: the first of them.
 
     Raises:
@@ -68,14 +70,15 @@ def _from_folder(folder: Path, weights: str | None) -> Predictor:
     if ModelDir(folder).config.is_file():
         return _from_run(folder, weights or WEIGHTS[0])
     _only_for_runs(weights)
-    if (folder / SAVED_MODEL).is_file():
-        return _from_saved_model(folder)
-    found = [path.parent for path in folder.glob(f"*/{SAVED_MODEL}")]
+    for name, row in FORMATS.items():
+        if (folder / row.files[0]).is_file():
+            return _from_export(folder, name)
+    found = [path.parent for file in LAST_FILES for path in folder.glob(f"*/{file}")]
     versions = sorted((path for path in found if path.name.isdecimal()), key=lambda p: int(p.name))
     advice = f"Did you mean {versions[-1]}?" if versions else "Train or export one first."
     raise ValueError(
-        f"{folder} holds neither a run (config.json) nor a SavedModel (saved_model.pb); expected "
-        "the --model_dir of `r21d train`, a version of `r21d export`, or VARIANT.TAG of "
+        f"{folder} holds neither a run (config.json) nor an export ({', '.join(LAST_FILES)}); "
+        "expected the --model_dir of `r21d train`, a version of `r21d export`, or VARIANT.TAG of "
         f"`r21d zoo list`. {advice}"
     )
 
@@ -102,21 +105,29 @@ def _from_run(folder: Path, weights: str) -> Predictor:
     return Predictor(classes, shown, config.short_video, numbers, scorer)
 
 
-def _from_saved_model(folder: Path) -> Predictor:
+def _from_export(folder: Path, name: str) -> Predictor:
     if not (folder / METADATA).is_file():
         raise ValueError(
-            f"{folder} is a SavedModel without {METADATA}, so its frame rate and clip length are "
+            f"{folder} is an export without {METADATA}, so its frame rate and clip length are "
             "unknown. Expected one that `r21d export` wrote; export the run again."
         )
     about = json.loads((folder / METADATA).read_text("utf-8"))
-    # The signature holds only a weak reference: the loaded object must outlive it.
-    scorer = partial(_call_signature, tf.saved_model.load(str(folder)))
+    if name == "tf":
+        # The signature holds only a weak reference: the loaded object must outlive it.
+        scorer = partial(_call_signature, tf.saved_model.load(str(folder)))
+    else:
+        scorer = partial(_call_session, open_session(folder, name))
     described = {name: _tupled(value) for name, value in about["preprocessing"].items()}
     numbers = Preprocessing(**described)
-    if numbers.takes_flow:  # its signature takes flow of cropped frames; of RGB, whole ones
-        scorer = _cropped(scorer, numbers, about["flow_method"])
+    # A SavedModel of RGB takes whole frames, all others crops: flow is of cropped frames.
+    if name != "tf" or numbers.takes_flow:
+        scorer = _cropped(scorer, numbers, about.get("flow_method", ""))
     shown = frames_shown(about["clip_frames"], numbers)
     return Predictor(tuple(about["classes"]), shown, about["short_video"], numbers, scorer)
+
+
+def _call_session(session: Session, clips: np.ndarray) -> np.ndarray:
+    return session(clips)[PROBABILITIES]
 
 
 def _call_signature(loaded, clips: np.ndarray) -> np.ndarray:

@@ -7,6 +7,8 @@ from .run_commands import define_run
 
 
 def _define_export(values: flags.FlagValues) -> None:
+    from ..formats.table import FORMATS, PRECISIONS
+
     define_run(values)
     for name, text in (
         ("model", "VARIANT.TAG of `r21d zoo list`, instead of a run"),
@@ -15,9 +17,21 @@ def _define_export(values: flags.FlagValues) -> None:
         flags.DEFINE_string(name, None, text, flag_values=values)
     for name, text in (
         ("version", "number of the version (default: the next that is free)"),
-        ("top_k", "labels an answer (default: 5, or all where there are fewer)"),
+        ("top_k", "tf: labels an answer (default: 5, or all where there are fewer)"),
+        ("calibration_clips", "int8: clips of those videos, at most (default: 100)"),
     ):
         flags.DEFINE_integer(name, None, text, lower_bound=1, flag_values=values)
+    for name, known, text in (
+        ("format", FORMATS, "for which runtime; tf is the SavedModel"),
+        ("precision", PRECISIONS, "of weights, and with int8 of what flows between them"),
+    ):
+        flags.DEFINE_enum(name, next(iter(known)), list(known), text, flag_values=values)
+    flags.DEFINE_multi_string(
+        "calibrate",
+        [],
+        "int8: a video, or a folder of videos, like those to be shown; may be given several times",
+        flag_values=values,
+    )
 
 
 def _export(values: flags.FlagValues, positional: list[str]) -> int:
@@ -28,6 +42,11 @@ def _export(values: flags.FlagValues, positional: list[str]) -> int:
         values, "model_dir", "the folder of a run of `r21d train`"
     )
     out = required(values, "out", "the folder of all versions, made where it is missing")
+    if values["format"].value != "tf":
+        return _convert(values, source, out)
+    for name in ("precision", "calibrate", "calibration_clips"):
+        if values[name].present:
+            raise UsageError(f"--{name} is for --format=openvino, litert or onnx; got tf.")
     with starting_quietly():
         from ..serving.saved_model import export
 
@@ -38,10 +57,38 @@ def _export(values: flags.FlagValues, positional: list[str]) -> int:
     return DONE
 
 
+def _convert(values: flags.FlagValues, source: str, out: str) -> int:
+    """An export in another format than TensorFlow's."""
+    from ..config import ConfigError
+    from ..formats.table import PRECISIONS, check_format
+
+    name, precision = values["format"].value, values["precision"].value
+    if values["top_k"].present:
+        raise UsageError(f"--top_k is for --format=tf; {name} answers with all probabilities.")
+    if values["calibration_clips"].present and precision != "int8":
+        raise UsageError("--calibration_clips is for --precision=int8.")
+    try:
+        row = check_format(name, precision)
+    except ConfigError as error:
+        raise UsageError(str(error)) from None
+    print(f"{row.runtime}, {precision}: {PRECISIONS[precision]}. What it cannot, as tf can:")
+    print("".join(f"  - {line}\n" for line in row.cannot), end="", flush=True)
+    with starting_quietly():  # converters and runtimes tell of each step
+        from ..formats.convert import convert
+
+        asked = {name: values[name].value for name in ("version", "weights")}
+        if values["calibration_clips"].present:
+            asked["num_clips"] = values["calibration_clips"].value
+        made = convert(source, out, name, precision, values["calibrate"].value, **asked)
+    print(f"{row.runtime}: {made.agreement}")
+    print(f"{row.files[0]}: {made.place}\nTry it: r21d predict --model={made.place} VIDEO")
+    return DONE
+
+
 SERVING_COMMANDS = {
     "export": Command(
-        "write a run as a SavedModel for servers: pixels, JPEG frames or flow in, labels out",
-        "--model_dir=RUN --out=DIR",
+        "write a run for servers, as a SavedModel, or for OpenVINO, LiteRT or ONNX Runtime",
+        "--model_dir=RUN --out=DIR [--format=tf] ...",
         _define_export,
         _export,
     ),

@@ -1,20 +1,18 @@
 """A trained network as a SavedModel for servers: raw video frames in, labels out."""
 
 import dataclasses
-import json
 import os
 from pathlib import Path
 
 import tensorflow as tf
 
-from r21d_keras import __version__
 from r21d_keras._keras import backend_variable
 
 from ..config import ConfigError
 from ..evaluation.scoring import TOP_K
+from .about import about, write_about
 from .deployment import batch_sizes, deploy
 from .limits import LIMITS
-from .names import CLASSES, METADATA
 from .servable import Servable, load_servable
 from .signatures import Signatures
 from .versions import new_version
@@ -60,7 +58,7 @@ def export(
         sizes = batch_sizes(out, servable)
         signatures = Signatures(servable, _top_k(top_k, len(servable.classes)), LIMITS)
         _write_network(place.folder, signatures)
-        _write_extra(place.folder, servable, signatures.top_k, sizes)
+        write_about(place.folder, _about(servable, signatures.top_k, sizes))
         write_warmup(place.folder, servable, sizes)
     deploy(out, servable, sizes)
     return place.name
@@ -90,21 +88,6 @@ def _write_network(folder: Path, signatures: Signatures) -> None:
     tf.saved_model.save(module, str(folder), signatures=functions)
 
 
-def _write_extra(folder: Path, servable: Servable, top_k: int, sizes: tuple[int, ...]) -> None:
-    """Writes the files that tell a reader what the model is and what it wants."""
-    (folder / METADATA).parent.mkdir()
-    (folder / CLASSES).write_text("".join(f"{name}\n" for name in servable.classes), "utf-8")
-    about = {
-        "written_by": f"r21d_keras {__version__}",
-        "variant": servable.variant,
-        "clip_frames": servable.clip_frames,
-        "any_length": servable.length is None,
-        "short_video": servable.short_video,
-        "preprocessing": dataclasses.asdict(servable.preprocessing),
-        **({"flow_method": servable.flow_method} if servable.stream == "flow" else {}),
-        "top_k": top_k,
-        "limits": dataclasses.asdict(LIMITS),
-        "warmed_up_batch_sizes": list(sizes),
-        "classes": list(servable.classes),
-    }
-    (folder / METADATA).write_text(json.dumps(about, indent=2) + "\n", "utf-8")
+def _about(servable: Servable, top_k: int, sizes: tuple[int, ...]) -> dict:
+    more = {"top_k": top_k, "limits": dataclasses.asdict(LIMITS)}
+    return about(servable, **more, warmed_up_batch_sizes=list(sizes))

@@ -18,7 +18,7 @@ from r21d_keras.zoo.durable import put_folder
 from ..config import ConfigError
 from ..remote.copies import sent, told_of
 from ..remote.urls import AbsentError, is_remote, join, shown
-from .names import SAVED_MODEL
+from .names import LAST_FILES, SAVED_MODEL
 
 _LARGEST = 2**63 - 1  # TensorFlow Serving keeps a version in 64 bits
 _PREFIX = ".unfinished."  # then machine, process and a number drawn for the work
@@ -34,12 +34,15 @@ class Version:
 
 
 @contextlib.contextmanager
-def new_version(out: str | os.PathLike, number: int | None) -> Iterator[Version]:
+def new_version(
+    out: str | os.PathLike, number: int | None, last: str = SAVED_MODEL
+) -> Iterator[Version]:
     """A folder to be filled, which becomes a version of the model in `out` if no error comes.
 
     Args:
         out: the folder of all versions, here or at a URL; made where it is missing.
         number: of the version, from 1; None: the next after all that are there.
+        last: the file, one of LAST_FILES, that comes to a URL behind all others.
 
     Raises:
         FileExistsError: before anything is done, if the version is there; an empty folder is none.
@@ -51,7 +54,7 @@ def new_version(out: str | os.PathLike, number: int | None) -> Iterator[Version]
         url = join(os.fspath(out), str(number or _next(_remote_versions(os.fspath(out)))))
         if number is not None:
             _check_free(url)
-        with sent(url, last=SAVED_MODEL) as folder:
+        with sent(url, last=last) as folder:
             yield Version(folder, shown(url))
         return
     out = Path(out)
@@ -120,9 +123,10 @@ def _next(versions: list[int]) -> int:
 def _check_free(url: str) -> None:
     from ..remote.files import size
 
-    with contextlib.suppress(AbsentError):
-        size(join(url, SAVED_MODEL))
-        raise _taken(shown(url))
+    for name in LAST_FILES:
+        with contextlib.suppress(AbsentError):
+            size(join(url, name))
+            raise _taken(shown(url))
 
 
 def _taken(place: str) -> FileExistsError:

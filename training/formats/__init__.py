@@ -1,0 +1,1 @@
+"""Networks for runtimes other than TensorFlow: OpenVINO, LiteRT and ONNX Runtime."""

@@ -1,0 +1,33 @@
+"""What an export tells a reader of itself: two files, which no runtime loads."""
+
+import dataclasses
+import json
+from pathlib import Path
+
+from r21d_keras import __version__
+
+from .names import CLASSES, METADATA
+from .servable import Servable
+
+
+def about(servable: Servable, **more) -> dict:
+    """What is said of a network in r21d.json; `more` is what is said of this export alone."""
+    return {
+        "written_by": f"r21d_keras {__version__}",
+        "variant": servable.variant,
+        "clip_frames": servable.clip_frames,
+        "any_length": servable.length is None,
+        "short_video": servable.short_video,
+        "preprocessing": dataclasses.asdict(servable.preprocessing),
+        **({"flow_method": servable.flow_method} if servable.stream == "flow" else {}),
+        **more,
+        "classes": list(servable.classes),
+    }
+
+
+def write_about(folder: Path, said: dict) -> None:
+    """Writes r21d.json and classes.txt into the version in `folder`."""
+    (folder / METADATA).parent.mkdir()
+    classes = "".join(f"{name}\n" for name in said["classes"])
+    (folder / CLASSES).write_text(classes, "utf-8")
+    (folder / METADATA).write_text(json.dumps(said, indent=2) + "\n", "utf-8")
