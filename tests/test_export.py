@@ -12,7 +12,7 @@ from r21d_keras.training.data.pipeline import normalise
 from r21d_keras.training.model_dir import load_run, save_weights
 from r21d_keras.training.predict import predict
 from r21d_keras.training.predictor import load_predictor
-from r21d_keras.training.serving.names import CLASSES, METADATA, SIGNATURES
+from r21d_keras.training.serving.names import CLASSES, DESCRIBE, METADATA, SIGNATURES
 from r21d_keras.training.serving.pixels import seen
 from r21d_keras.training.serving.saved_model import export
 from r21d_keras.walk import leaf_layers
@@ -83,7 +83,7 @@ def test_clips_float_takes_prepared_clips(exported):
 
 def test_signatures_are_what_clients_are_told(exported):
     loaded = tf.saved_model.load(str(exported[1]))
-    assert set(loaded.signatures) == set(SIGNATURES["rgb"])
+    assert set(loaded.signatures) == {*SIGNATURES["rgb"], DESCRIBE}
     pixels = tf.TensorSpec((None, None, None, None, 3), tf.uint8, "clips")
     answer = {
         "probabilities": ("float32", 8),
@@ -96,6 +96,7 @@ def test_signatures_are_what_clients_are_told(exported):
         "clips_float": (tf.TensorSpec((None, None, 32, 32, 3), tf.float32, "clips"), answer),
         "frames_bytes": (tf.TensorSpec((None, None), tf.string, "frames_bytes"), answer),
         "features": (pixels, {"embedding": ("float32", 64)}),
+        "describe": (tf.TensorSpec((None,), tf.string, "describe"), {"about": ("string", None)}),
     }
     for name, (given, answered) in expected.items():
         inputs = loaded.signatures[name].structured_input_signature[1]

@@ -3,7 +3,7 @@
 import json
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from .data.decoder import VideoError
 from .data.video import probe, read_clip, read_clips
 from .evaluation.scoring import best_labels, score_clips
 from .prediction_picture import MAX_ROWS, PredictionRow, draw_predictions
-from .predictor import Predictor, load_predictor
+from .predictor import Predictor
 
 PICTURE_HEIGHT = 160  # pixels of a frame in the prediction picture
 
@@ -54,10 +54,9 @@ def predict(predictor: Predictor, video: str | os.PathLike, num_clips: int = 10)
 
 
 def predict_and_print(
-    model: str | os.PathLike,
+    load: Callable[[], Predictor],
     videos: Iterable[str],
     *,
-    weights: str | None = None,
     num_clips: int = 10,
     as_json: bool = False,
     picture: str | None = None,
@@ -65,18 +64,23 @@ def predict_and_print(
     """Prints the best labels of each video as it is done, as a table or as a line of JSON.
 
     A file that cannot be read is one line on stderr (in JSON also an object with "error"); the
-    others are still answered. `picture` names a PNG that gets one row for each video.
+    others are still answered.
+
+    Args:
+        load: what loads the model, or reaches it at a server, once the rest is known to be right.
+        picture: a PNG that gets one row for each video.
 
     Returns:
         How many files could not be read.
 
     Raises:
         ValueError: before any video is read, where the model or the picture cannot be.
+        ServerError: a server that does not answer; the videos before it are.
     """
     videos = list(videos)
     if picture:
         _check_picture(Path(picture), len(videos))
-    predictor = load_predictor(model, weights)
+    predictor = load()
     rows, failed = [], 0
     for video in videos:
         try:

@@ -115,6 +115,20 @@ def _define_predict(values: flags.FlagValues) -> None:
         "a run's --model_dir, a SavedModel of `r21d export`, or VARIANT.TAG of `r21d zoo list`",
         flag_values=values,
     )
+    flags.DEFINE_string(
+        "server",
+        None,
+        "instead of --model: grpc://HOST:PORT or http://HOST:PORT of TensorFlow Serving, then "
+        "/NAME of the model, unless `r21d export` named it, then /versions/N",
+        flag_values=values,
+    )
+    flags.DEFINE_float(
+        "timeout_s",
+        60.0,
+        "--server: seconds for each request, with all that is tried again",
+        lower_bound=0.001,
+        flag_values=values,
+    )
     _define_weights(values)
     flags.DEFINE_integer(
         "num_clips", 10, "clips a video, averaged", lower_bound=1, flag_values=values
@@ -126,21 +140,39 @@ def _define_predict(values: flags.FlagValues) -> None:
 
 
 def _predict(values: flags.FlagValues, positional: list[str]) -> int:
-    model = required(values, "model", "a run, a SavedModel, or VARIANT.TAG of `r21d zoo list`")
+    server = values["server"].value
+    if server and (values["model"].value or values["weights"].value):
+        raise UsageError(
+            "--server has its own model and weights; leave --model and --weights out. Another "
+            "model is named in the URL, grpc://HOST:PORT/NAME."
+        )
+    if not server:
+        required(values, "model", "a run, a SavedModel, or VARIANT.TAG of `r21d zoo list`")
     if not positional:
         raise UsageError("no video given; expected r21d predict --model=DIR VIDEO...")
     with starting_quietly():
         from ..predict import predict_and_print
 
     failed = predict_and_print(
-        model,
+        lambda: _predictor(values),
         positional,
-        weights=values["weights"].value,
         num_clips=values["num_clips"].value,
         as_json=values["json"].value,
         picture=values["picture"].value,
     )
     return FAILED if failed else DONE
+
+
+def _predictor(values: flags.FlagValues):
+    """The network that the flags name, here or at a server."""
+    if values["server"].value:
+        from ..served import served_predictor
+        from ..serving.client import Client
+
+        return served_predictor(Client(values["server"].value, timeout_s=values["timeout_s"].value))
+    from ..predictor import load_predictor
+
+    return load_predictor(values["model"].value, values["weights"].value)
 
 
 def _define_demo(values: flags.FlagValues) -> None:
@@ -210,8 +242,8 @@ RUN_COMMANDS = {
         _evaluate,
     ),
     "predict": Command(
-        "say what videos show, by a run or a SavedModel",
-        "--model=DIR VIDEO...",
+        "say what videos show, by a run, a SavedModel or a server that has one",
+        "--model=DIR|--server=URL VIDEO...",
         _define_predict,
         _predict,
     ),

@@ -46,9 +46,11 @@ B clips of T frames: T is {length}. The frames are {numbers.frame_rate:g} a seco
 
 Outputs: `probabilities` (B, {len(servable.classes)}) in the order of `assets.extra/classes.txt`
 of a version, `top_labels` and `top_scores`, best first, and `embedding`, the features before the
-classifier. Anything else is answered with INVALID_ARGUMENT and the fault: other channels, nothing,
-numbers that are NaN, bytes that are no picture, frames with sides below {limits.min_side} or above
-{limits.max_side} pixels, more than {limits.max_frames_in_all} frames a request.
+classifier. The signature `describe`, for one string of any value, answers with `about`: what is in
+`assets.extra/r21d.json`. Anything else is answered with INVALID_ARGUMENT and the fault: other
+channels, nothing, numbers that are NaN, bytes that are no picture, frames with sides below
+{limits.min_side} or above {limits.max_side} pixels, more than {limits.max_frames_in_all} frames
+a request.
 {_rest(servable)}
 ## Batching
 

@@ -12,6 +12,7 @@ class Limits:
     max_frames: of one clip: 16 times those of the longest published network.
     max_frames_in_all: of all clips of a request, or of the requests that a server puts together.
     max_aspect: the longer side over the shorter one, where frames keep their shape when resized.
+    max_descriptions: of the model, each of some kilobytes; a client wants one.
     """
 
     min_side: int = 8
@@ -19,6 +20,7 @@ class Limits:
     max_frames: int = 512
     max_frames_in_all: int = 4096
     max_aspect: int = 8
+    max_descriptions: int = 64
 
 
 LIMITS = Limits()

@@ -1,5 +1,7 @@
 """The functions of an export, each from a request to its answer."""
 
+import dataclasses
+import json
 from collections.abc import Callable
 
 import keras
@@ -7,6 +9,7 @@ import tensorflow as tf
 
 from ..data.pipeline import normalise
 from . import checks, names
+from .about import about
 from .encoded import decoded, same_size_checked
 from .limits import Limits
 from .pixels import seen
@@ -49,7 +52,9 @@ class Signatures:
         }
         for name, (function, _) in rows.items():
             function.__name__ = name  # TensorFlow says it where one fails
-        return {name: rows[name] for name in names.SIGNATURES[self._servable.stream]}
+        chosen = {name: rows[name] for name in names.SIGNATURES[self._servable.stream]}
+        asked = tf.TensorSpec((None,), tf.string, names.DESCRIBE)
+        return {**chosen, names.DESCRIBE: (self._description, asked)}
 
     def _answer(self, clips) -> Answer:  # float32 (B, T, S, S, C)
         embedding, probabilities = self.model(clips, training=False)
@@ -64,6 +69,16 @@ class Signatures:
 
     def _features(self, clips) -> Answer:
         return {names.EMBEDDING: self.model(clips, training=False)[0]}
+
+    def _description(self, asked) -> Answer:  # any strings (B,)
+        (count,) = checks.dimensions(asked, names.DESCRIBE, "batch")
+        most = self._limits.max_descriptions
+        few = checks.require(
+            count <= most, f"{names.DESCRIBE} of {{}} strings: expected at most {most}", count
+        )
+        limits = dataclasses.asdict(self._limits)
+        text = json.dumps(about(self._servable, top_k=self.top_k, limits=limits))
+        return {names.ABOUT: tf.fill([checks.gated(count, few)], text)}
 
     def _from_pixels(self, clips):
         """uint8 RGB (B, T, H, W, 3) of any H and W."""

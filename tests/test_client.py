@@ -1,0 +1,345 @@
+"""Clients of servers, by gRPC and REST, against a test double of TensorFlow Serving.
+
+The double has TensorFlow Serving's own message and service definitions: tests/serving_double.py.
+"""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+
+import cv2
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from r21d_keras.training.cli import main
+from r21d_keras.training.data.frames import center_crop
+from r21d_keras.training.data.pipeline import normalise
+from r21d_keras.training.predictor import load_predictor
+from r21d_keras.training.served import served_predictor
+from r21d_keras.training.serving import Client
+from r21d_keras.training.serving.names import BATCHING, DESCRIBE, METADATA, SIGNATURES
+from r21d_keras.training.serving.saved_model import export
+from r21d_keras.training.serving.tensors import Spec
+from r21d_keras.training.serving.transport import ServerError, address_of
+from tests.http_server import Answer
+
+double_of = pytest.importorskip("tests.serving_double")  # needs tensorflow-serving-api
+
+
+@pytest.fixture(scope="module", autouse=True)
+def no_proxy():
+    before = {name: os.environ.get(name) for name in ("NO_PROXY", "no_proxy")}
+    os.environ.update({"NO_PROXY": "127.0.0.1", "no_proxy": "127.0.0.1"})
+    yield
+    for name, value in before.items():
+        os.environ.pop(name) if value is None else os.environ.update({name: value})
+
+
+@pytest.fixture(scope="module")
+def models(tiny_run, tmp_path_factory):
+    """A folder with one version, of a run whose variant names it as `r21d export` does."""
+    out = warmed_up_little(tmp_path_factory.mktemp("models") / "mine")
+    export(tiny_run(), out)
+    return out
+
+
+@pytest.fixture(scope="module")
+def double(models):
+    with double_of.Double({"r2plus1d_10": models}) as running:
+        yield running
+
+
+@pytest.fixture(scope="module", params=["grpc", "rest"])
+def url(request, double):
+    return f"{getattr(double, request.param)}/r2plus1d_10"
+
+
+@pytest.fixture
+def client(url):
+    with Client(url, timeout_s=60) as client:
+        yield client
+
+
+def clips_of(*shape, seed=0):
+    return np.random.default_rng(seed).integers(0, 256, shape, dtype=np.uint8)
+
+
+def test_every_signature_answers_as_the_saved_model_does(client, models):
+    loaded = tf.saved_model.load(str(models / "1"))
+    numbers = load_predictor(models / "1").preprocessing
+    clips = clips_of(3, 4, 36, 40, 3)
+    prepared = normalise(center_crop(clips, numbers.crop_size), numbers).numpy()
+    pngs = np.empty((3, 4), object)
+    for place in np.ndindex(3, 4):
+        pngs[place] = cv2.imencode(".png", clips[place])[1].tobytes()
+    asked = {"serving_default": clips, "clips_float": prepared, "frames_bytes": pngs}
+    asked["features"] = clips[:1, :2]  # by REST pixels travel as text, so few of them
+    for signature in SIGNATURES["rgb"]:
+        value = asked[signature]
+        name = "frames_bytes" if signature == "frames_bytes" else "clips"
+        tensor = tf.constant(value.tolist() if value.dtype == object else value)
+        expected = loaded.signatures[signature](**{name: tensor})
+        answer = client.predict(value, signature)
+        assert set(answer) == set(expected)
+        for key, tensor in expected.items():
+            if tensor.dtype == tf.string:
+                assert answer[key].tolist() == tensor.numpy().tolist()
+            else:
+                assert answer[key].dtype == np.float32
+                np.testing.assert_allclose(answer[key], tensor.numpy(), atol=1e-5)
+
+
+def test_a_client_learns_what_the_model_is(client, models):
+    written = json.loads((models / "1" / METADATA).read_text("utf-8"))
+    written.pop("warmed_up_batch_sizes")
+    assert client.about == written
+    assert client.versions() == {1: "AVAILABLE"}
+    signatures = client.signatures()
+    assert set(signatures) - {"__saved_model_init_op"} == {*SIGNATURES["rgb"], DESCRIBE}
+    inputs, outputs = signatures["serving_default"]
+    assert inputs == {"clips": Spec("uint8", (-1, -1, -1, -1, 3))}
+    assert outputs["top_labels"] == Spec("string", (-1, 5))
+
+
+def test_many_clips_go_in_batches(double, models):
+    clips = clips_of(5, 4, 36, 40, 3)
+    with Client(double.grpc, batch_size=2) as client:  # the name is found
+        assert client.address.model == "r2plus1d_10"
+        expected = load_predictor(models / "1").scorer(clips)
+        np.testing.assert_allclose(client.probabilities(clips), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("clips", "signature", "said"),
+    [
+        (
+            np.zeros((1, 4, 36, 40, 4), np.uint8),
+            "serving_default",
+            r"\(1, 4, 36, 40, 4\): expected",
+        ),
+        (np.zeros((4, 36, 40, 3), np.uint8), "serving_default", r"uint8 \(N, T, H, W, 3\)"),
+        (np.zeros((1, 4, 36, 40, 3)), "serving_default", "of float64 .* expected uint8"),
+        (np.zeros((1, 0, 36, 40, 3), np.uint8), "serving_default", "none 0"),
+        (np.zeros((1, 4, 31, 32, 3), np.float32), "clips_float", r"float32 \(N, T, 32, 32, 3\)"),
+        (np.zeros((1, 600, 8, 8, 3), np.uint8), "serving_default", "600 frames: .* at most 512"),
+        (np.zeros((1, 4), np.uint8), "frames_bytes", r"expected bytes \(N, T\)"),
+        (np.zeros((1, 4, 8, 8, 3), np.uint8), "predict", "this model of rgb has serving_default,"),
+    ],
+    ids=["channels", "rank", "type", "empty", "size", "long", "bytes", "signature"],
+)
+def test_clips_that_cannot_be_answered_are_not_sent(client, clips, signature, said):
+    with pytest.raises(ValueError, match=said):
+        client.predict(clips, signature)
+
+
+def test_what_the_graph_refuses_is_said_in_its_words(client):
+    one = clips_of(1, 2, 8, 8, 3)
+    with pytest.raises(
+        ServerError, match="is refused: frames of 4x8 pixels: expected sides"
+    ) as info:
+        client.predict(one[:, :, :4])
+    assert info.value.code == "INVALID_ARGUMENT" and "\n" not in str(info.value)
+    with pytest.raises(ServerError, match="3 bytes that are neither JPEG nor PNG"):
+        client.predict(np.array([[b"abc"]], object), "frames_bytes")
+    nan = np.full((1, 2, 32, 32, 3), np.nan, np.float32)
+    with pytest.raises(ServerError, match="clips with 6144 values that are NaN or infinite"):
+        client.predict(nan, "clips_float")
+    assert client.predict(one)["probabilities"].shape == (1, 8)
+
+
+def test_models_and_versions_that_are_not_there_are_named(url):
+    server = url.rpartition("/")[0]
+    with Client(f"{url}/versions/7") as client:
+        with pytest.raises(ServerError, match=r"no version 7 .*; it has 1 \(AVAILABLE\)"):
+            _ = client.about
+    with Client(f"{server}/other") as client:
+        with pytest.raises(ServerError, match="the server has no model 'other'"):
+            client.predict(clips_of(1, 4, 36, 40, 3))
+    with Client(f"{url}/versions/1") as client:
+        assert client.about["clip_frames"] == 4
+
+
+class Adder(tf.Module):
+    @tf.function(input_signature=[tf.TensorSpec((None,), tf.float32)])
+    def __call__(self, x):
+        return {"sum": x + 1.0}
+
+
+@pytest.fixture(scope="module")
+def several(tmp_path_factory):
+    """A double of models that `r21d export` has not written."""
+    other = tmp_path_factory.mktemp("adder")
+    tf.saved_model.save(Adder(), str(other / "1"))
+    with double_of.Double(dict.fromkeys(("r2plus1d_10", "mc3_10", "model"), other)) as running:
+        yield running
+
+
+@pytest.mark.parametrize("kind", ["grpc", "rest"])
+def test_other_models_are_told_apart(several, kind):
+    server = getattr(several, kind)
+    with pytest.raises(ServerError, match="has several models, .*mc3_10.* Name the one"):
+        Client(server)
+    with Client(f"{server}/model") as client:
+        with pytest.raises(ServerError, match="has not the signature .* Expected a version that"):
+            _ = client.about
+
+
+def test_a_new_version_is_answered_by_and_other_classes_are_noticed(tiny_run, tmp_path):
+    export(tiny_run(), tmp_path)
+    with double_of.Double({"r2plus1d_10": tmp_path}) as double, Client(double.grpc) as client:
+        clips = clips_of(2, 4, 36, 40, 3)
+        assert client.probabilities(clips).shape == (2, 8)
+        assert double.core.warmed == {("r2plus1d_10", 1): 16}  # 4 signatures, 4 batch sizes
+        export(tiny_run(classes=("no", "yes")), warmed_up_little(tmp_path))
+        while client.versions().get(1) != "END":
+            time.sleep(0.05)
+        assert client.versions()[2] == "AVAILABLE"
+        with pytest.raises(ServerError, match="has got another model meanwhile"):
+            client.probabilities(clips)
+
+
+def test_a_server_that_is_killed_and_comes_back_is_asked_again(models, tmp_path):
+    def start(port="0"):
+        process = subprocess.Popen(
+            [sys.executable, "-m", "tests.serving_double", f"mine={models}", port],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        )
+        return process, json.loads(process.stdout.readline())["grpc"]
+
+    first, url = start()
+    clips, second = clips_of(1, 4, 36, 40, 3), []
+    try:
+        with Client(f"{url}/mine", timeout_s=120) as client:
+            expected = client.probabilities(clips)
+            first.send_signal(signal.SIGKILL)
+            first.wait()
+            again = threading.Thread(target=lambda: second.append(start(url.rpartition(":")[2])))
+            again.start()
+            np.testing.assert_array_equal(client.probabilities(clips), expected)
+            again.join()
+    finally:
+        for process in (first, *(row[0] for row in second)):
+            process.kill()
+            process.communicate()
+
+
+def test_a_busy_server_is_asked_again_and_one_that_stays_so_is_named(server):
+    status = json.dumps({"model_version_status": [{"version": "3", "state": "AVAILABLE"}]})
+    busy = [Answer(status=code) for code in (503, 429, 502)]
+    server.serve("v1/models/mine", status.encode(), *busy, Answer())
+    with Client(f"{server.url}/mine") as client:
+        assert client.versions() == {3: "AVAILABLE"}
+    assert len(server.requests) == 4
+    server.serve("v1/models/mine", b"", Answer(status=503, body=b'{"error": "too busy"}'))
+    with Client(f"{server.url}/mine", timeout_s=0.5) as client:
+        with pytest.raises(ServerError, match="UNAVAILABLE for 0.5 s: too busy. Look whether"):
+            client.versions()
+
+
+@pytest.mark.parametrize("kind", ["grpc", "http"])
+def test_a_server_that_is_silent_or_away_ends_in_time(kind):
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        place = f"{kind}://127.0.0.1:{silent.getsockname()[1]}/mine"
+        with Client(place, timeout_s=0.5) as client:
+            # gRPC tells a server that never greets from one that is not there by its deadline.
+            with pytest.raises(ServerError, match="no answer within 0.5 s|UNAVAILABLE for 0.5 s"):
+                client.versions()
+    with Client(place, timeout_s=0.5) as client:
+        with pytest.raises(ServerError, match="UNAVAILABLE for 0.5 s: .*Look whether the server"):
+            client.versions()
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (
+            Answer(body=b"<html>a proxy</html>"),
+            "not TensorFlow Serving's: no JSON object but '<html>",
+        ),
+        (Answer(body=b'{"other": 1}'), "neither model_version_status nor ready"),
+        (Answer(status=401, body=b"who are you"), "UNAUTHENTICATED: who are you"),
+        (Answer(stall=5), "no answer within 0.5 s"),
+        (Answer(cut=5), "UNAVAILABLE for 0.5 s"),
+    ],
+    ids=["html", "other", "401", "stalls", "cut"],
+)
+def test_answers_that_make_no_sense_are_errors(server, answer, said):
+    server.serve("v1/models/mine", b'{"model_version_status": []}', answer)
+    with Client(f"{server.url}/mine", timeout_s=0.5) as client:
+        with pytest.raises(ServerError, match=said):
+            client.versions()
+
+
+def test_addresses():
+    address = address_of("grpcs://user:secret@host:8500/mine/versions/3/")
+    assert (address.host, address.model, address.version) == ("user:secret@host:8500", "mine", 3)
+    assert address.shown == "grpcs://host:8500"
+    address = address_of("https://host/prefix/v1/models/mine")
+    assert (address.prefix, address.model, address.version) == ("/prefix/v1/models", "mine", None)
+    assert address_of("http://host:8501").model == ""
+    for wrong in ("host:8500", "ftp://host:1/m", "grpc://host/m", "grpc://", "http://h/a/b/c"):
+        with pytest.raises(ValueError, match="grpc://HOST:PORT|has no port"):
+            Client(wrong)
+    with pytest.raises(ValueError, match="expected seconds above 0"):
+        Client("grpc://host:1/m", timeout_s=0)
+
+
+def predicted(capsys, *arguments):
+    code = main(["predict", "--json", "--num_clips=3", *arguments])
+    return code, [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+
+
+def test_predict_says_the_same_by_a_server(url, models, motion_videos, tmp_path, capsys):
+    videos = sorted(str(path) for path in motion_videos.rglob("*.mp4"))[:2]
+    code, local = predicted(capsys, f"--model={models / '1'}", *videos)
+    text = tmp_path / "text.mp4"
+    text.write_text("no video")
+    picture = tmp_path / "out.png"
+    found = predicted(capsys, f"--server={url}", f"--picture={picture}", *videos, str(text))
+    assert (code, found[0]) == (0, 1) and picture.exists()
+    for ours, theirs in zip(local, found[1], strict=False):
+        assert [row["label"] for row in ours["labels"]] == [
+            row["label"] for row in theirs["labels"]
+        ]
+        scores = [[row["score"] for row in side["labels"]] for side in (ours, theirs)]
+        np.testing.assert_allclose(*scores, atol=2e-6)
+    assert "not a video" in found[1][-1]["error"]
+
+
+def warmed_up_little(folder):
+    """The folder, for exports that are warmed up for one batch size."""
+    folder.mkdir(exist_ok=True)
+    (folder / BATCHING).write_text("allowed_batch_sizes: 1")
+    return folder
+
+
+def test_flow_is_computed_by_the_client(tiny_run, tmp_path):
+    export(tiny_run(stream="flow"), warmed_up_little(tmp_path))
+    local = load_predictor(tmp_path / "1")
+    clips = clips_of(2, local.clip_frames, 36, 40, 3)
+    with double_of.Double({"r2plus1d_10": tmp_path}) as double:
+        for url in (double.grpc, double.rest):
+            with Client(url) as client:
+                served = served_predictor(client)
+                assert served.clip_frames == 5
+                np.testing.assert_allclose(served.scorer(clips), local.scorer(clips), atol=1e-5)
+
+
+def test_predict_names_a_server_that_does_not_answer(capsys):
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        server = f"grpc://127.0.0.1:{free.getsockname()[1]}"
+    assert main(["predict", f"--server={server}/mine", "--timeout_s=0.3", "x.mp4"]) == 1
+    error = capsys.readouterr().err
+    assert error.startswith(f"r21d predict: error: {server}/mine: UNAVAILABLE for 0.3 s")
+    assert len(error.splitlines()) == 1
+    assert main(["predict", f"--server={server}", "--model=runs/mine", "x.mp4"]) == 2
+    assert "leave --model and --weights out" in capsys.readouterr().err
