@@ -29,7 +29,7 @@ class Feed:
         self._changed = threading.Condition()
         self._frames: deque[np.ndarray] = deque()
         self._arrivals: deque[float] = deque(maxlen=4 * room)
-        self._next = self._wanted = 0  # numbers, over all segments: that comes next, that is needed
+        self._next = 0  # number of the frame that comes next, over all segments
         self._coming: deque[Segment] = deque()
         self._current: Segment | None = None  # the one that is read
         self._over, self._error = False, None
@@ -60,7 +60,6 @@ class Feed:
             self._next += 1
             if len(self._frames) > self._room:
                 self._frames.popleft()
-            self._drop_unwanted()
             self._changed.notify_all()
         return not self.closed.is_set()
 
@@ -106,11 +105,13 @@ class Feed:
                 stop = segment.length
                 newest = self._next - segment.first if stop is None else stop
                 if start < oldest:
+                    segment.cut = True
                     missed = math.ceil((oldest - start) / step)
                     start += step * max(missed, (newest - count - start) // step)
-                self._forget(segment.first + start)
+                self._forget(segment.first + min(start, newest))
                 if start + count <= newest:
                     at = segment.first + start - (self._next - len(self._frames))
+                    segment.cut = False
                     return start, np.stack(list(islice(self._frames, at, at + count)))
                 if stop is not None or not self._wait():
                     return None
@@ -125,8 +126,9 @@ class Feed:
 
     def arrived_s(self, number: int) -> float:
         """When frame `number` came; of one that is long gone, when the oldest that is known did."""
-        place = number - (self._next - len(self._arrivals))
-        return self._arrivals[max(0, place)]
+        with self._changed:
+            place = number - (self._next - len(self._arrivals))
+            return self._arrivals[max(0, place)]
 
     def _wait(self) -> bool:
         self._changed.wait(WAKE_S)
@@ -136,13 +138,9 @@ class Feed:
         return False
 
     def _forget(self, number: int) -> None:
-        self._wanted = max(self._wanted, number)
-        self._drop_unwanted()
-        self._changed.notify_all()
-
-    def _drop_unwanted(self) -> None:
-        while self._frames and self._next - len(self._frames) < self._wanted:
+        while self._frames and self._next - len(self._frames) < number:
             self._frames.popleft()
+        self._changed.notify_all()
 
     def _end_current(self) -> None:
         if self._current is not None:
@@ -156,7 +154,8 @@ class Segment:
 
     name: of the file or stream. live: whether it goes on whether or not its frames are taken.
     origin_s: seconds of its first frame, since the file or the watch began. aspect: width over
-    height of what the source shows. length: frames of it in all; None until it has ended.
+    height of what the source shows. length: frames of it in all; None until it has ended. cut:
+    whether frames were dropped since some were last taken.
     """
 
     name: str
@@ -164,6 +163,7 @@ class Segment:
     origin_s: float
     aspect: float
     length: int | None = None
+    cut: bool = False
     feed: Feed | None = field(default=None, repr=False)
     first: int = 0
 

@@ -143,6 +143,7 @@ class Reader:
         """Begins a segment; the size (H, W) of its frames."""
         if self.trouble:
             self._tell(Event("back", self._source.name))
+        self._feed.heard()
         self._num_segments, self.trouble = self._num_segments + 1, ""
         height, width = shape[:2]
         origin_s = time.monotonic() - self._begun_s if live else first_s

@@ -59,7 +59,7 @@ class Report:
 
     def summary(self) -> str:
         """How it went, in a line."""
-        counts = [f"{_counted(self._answers, 'answer')}"]
+        counts = [_counted(self._answers, "answer")]
         if self._skipped:
             counts.append(f"{_counted(self._skipped, 'window')} skipped")
         if self._worst_delay_s:

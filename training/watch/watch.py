@@ -10,6 +10,7 @@ import numpy as np
 
 from ..config import ConfigError
 from ..evaluation.scoring import best_labels, score_clips
+from ..remote.leaving import abandon
 from .connection import LostError
 from .feed import Feed, Segment
 from .reading import Event, Reader
@@ -130,6 +131,8 @@ class _Watch:
         finally:
             self._feed.close()
             thread.join(END_S)
+            if thread.is_alive():
+                abandon(thread)
 
     def _of_segment(self, segment: Segment, piece: int) -> Iterator[Answer]:
         view, due = self._view, 0
@@ -137,10 +140,11 @@ class _Watch:
             self._skipped += (start - due) // view.every
             due = start + view.every
             yield self._answer(segment, piece, start, view.length, probabilities, picture)
-        if segment.length is None or self._feed.closed.is_set():
+        if self._feed.closed.is_set():
             return
-        whole = segment.length - view.answering.lookahead * segment.live
-        self._skipped += max(0, (whole - view.length - due) // view.every + 1)
+        if segment.cut:
+            whole = segment.length - view.answering.lookahead
+            self._skipped += max(0, (whole - view.length - due) // view.every + 1)
         if not segment.live and 0 < segment.length < view.length:
             frames = segment.rest(0)
             probabilities = score_clips(view.alone, self._filled(frames)[None])[0]
@@ -182,7 +186,7 @@ class _Watch:
         if time.monotonic() > self._ends_s:
             return False
         # A device may not even say that it gives nothing.
-        quiet = self._source.kind in (CAMERA, STREAM) and silence_s > 2 * self._options.stall_s
+        quiet = self._source.kind in (CAMERA, STREAM) and silence_s > 3 * self._options.stall_s
         if quiet and not self._reader.trouble and not self._silent:
             self._silent = True
             self._tell(Event("silent", self._source.name, f"no frame for {silence_s:.0f} s."))
