@@ -9,6 +9,7 @@ import random
 import signal
 import sys
 import time
+import traceback
 
 import tensorflow as tf
 
@@ -55,6 +56,8 @@ def _keep_on(shelf: Shelf, told: int) -> None:
                 variable.assign(tf.fill([NUMBERS], _number(place)))
             shelf.write(checkpoint, place)
             shelf.keep(place, newest=2, best=Place(place.epochs // 3 * 3))
+    except BaseException:
+        traceback.print_exc()
     finally:
         os._exit(1)
 

@@ -75,6 +75,8 @@ def test_what_is_half_written_is_no_state_and_is_swept_away(shelf):
         "ckpt-2_temp/part-00000-of-00001.data-00000-of-00001.tempstate123",
         "ckpt-3.data-00000-of-00001",
         "ckpt-3.index.tempstate123",
+        "writing-ckpt-1.index",
+        "writing-ckpt-4.data-00000-of-00001",
         "checkpoint.tmp",
         "notes.txt",
     ):
@@ -98,6 +100,27 @@ def test_a_write_that_fails_leaves_the_others_and_nothing_of_itself(shelf):
     assert sorted(os.listdir(shelf.root)) == before and read(shelf, Place(1)) == 1
     shelf.write(checkpoint(2, size=100_000), Place(2))
     assert read(shelf, Place(2)) == 2
+
+
+def test_what_is_being_written_has_no_name_of_a_state(shelf):
+    """TensorFlow writes an index under the name that it is given, where a kill can leave half."""
+
+    class Killed(BaseException):
+        pass
+
+    class Writer:
+        def write(self, prefix):
+            pathlib.Path(f"{prefix}.data-00000-of-00001").write_bytes(b"data")
+            pathlib.Path(f"{prefix}.index").write_bytes(b"")
+            assert shelf.places() == [Place(1)] and read(shelf, Place(1)) == 1
+            raise Killed
+
+    shelf.write(checkpoint(1), Place(1))
+    before = sorted(os.listdir(shelf.root))
+    for place in (Place(1), Place(2)):
+        with pytest.raises(Killed):
+            shelf.write(Writer(), place)
+        assert sorted(os.listdir(shelf.root)) == before and read(shelf, Place(1)) == 1
 
 
 def test_processes_killed_at_random_moments_leave_whole_states(tmp_path):
