@@ -32,10 +32,11 @@ def endings(
             yield lambda: workers.any(asked())
         except InterruptedRun:
             state.save()
-            workers.wait()
+            workers.leave()
             kept_in = state.folder.root if workers.is_chief else shown(loop.config.model_dir)
             raise asked.ended(loop.place, kept_in) from None
         except DivergedError as error:
+            workers.leave()
             if not workers.is_chief:
                 raise told_by_chief(error) from None
             batch = videos_of_batch(videos, loop.config, error.epoch, error.step, bad_videos)

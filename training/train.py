@@ -73,7 +73,7 @@ def train(config: TrainConfig, callbacks: Iterable[keras.callbacks.Callback] = (
             found = look(config, folder, workers)
         agree(workers, config, found.data)
         logs = _train(config, folder, strategy, found, callbacks)
-        workers.wait()  # who ends before the others have saved would be lost to them
+        workers.leave()  # who ends before the others have saved would be lost to them
         return logs
 
 

@@ -62,9 +62,10 @@ class Workers:
         # One message, not the two of `exchange`: this is asked before each call of TensorFlow.
         return flag if len(self) == 1 else bool(self._gather(np.array([flag], np.int32)).any())
 
-    def wait(self) -> None:
-        """Returns when all workers have called it."""
+    def leave(self) -> None:
+        """Returns when all workers have called it, and none of them needs this one any more."""
         self.any(False)
+        self._part()
 
     def take_chiefs(self, variables: Sequence[tf.Variable]) -> None:
         """Gives `variables`, the same on all workers, the values that they have on the chief."""
@@ -90,9 +91,11 @@ class Workers:
         except Exception as error:
             with contextlib.suppress(tf.errors.OpError):  # another is lost: no matter any more
                 self.exchange(f"{type(error).__name__}: {' '.join(str(error).split())}")
+            self._part()
             raise
         failed = [(i, text) for i, text in enumerate(self.exchange("")) if text]
         if failed:
+            self._part()
             index, text = failed[0]
             raise ConfigError(f"Stopped because {self.name(index)} has failed. {text}")
 
@@ -105,6 +108,15 @@ class Workers:
             if len(self) == 1 or not _LOSS.search(str(error)):
                 raise
             raise WorkerLostError(self._lost(str(error))) from None
+
+    def _part(self) -> None:
+        """To be called by all before they end, after what they have last asked of each other.
+
+        A worker that has an answer may have to pass it on. All who have come as far as here have
+        had theirs, so that it is no matter who ends while the others are still in here.
+        """
+        with contextlib.suppress(tf.errors.OpError):
+            self.any(False)
 
     def _lost(self, text: str) -> str:
         tasks = {self._first[job] + int(task) for job, task in _TASK.findall(text)}
