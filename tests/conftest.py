@@ -76,6 +76,13 @@ def forget_models():
         sys.modules["keras"].backend.clear_session()
 
 
+@pytest.fixture(autouse=True)
+def seeded():
+    """The weights of a test's networks are the same, whichever tests ran before it."""
+    if "keras" in sys.modules:
+        sys.modules["keras"].utils.set_random_seed(0)
+
+
 @pytest.fixture(scope="session")
 def tiny_videos(tmp_path_factory) -> pathlib.Path:
     """A folder of class folders, `bright` and `dark`, each with 5 videos of 12 frames, 64x48."""
