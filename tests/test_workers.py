@@ -182,7 +182,7 @@ def test_when_a_worker_is_killed_the_other_says_so_and_the_job_goes_on(
     run, wanted = tmp_path / "run", {**options, **FAST}
     command = command_line({**wanted, "strategy": "multi_worker_mirrored", "model_dir": str(run)})
     with running([command] * 2, tf_configs(2), tmp_path) as processes:
-        while not list(run.glob("checkpoints/*.index")):
+        while not list(run.glob("checkpoints/ckpt-*.index")):
             assert all(process.poll() is None for process in processes)
             time.sleep(0.01)
         processes[victim].send_signal(signal.SIGKILL)
