@@ -62,7 +62,8 @@ class Shared:
         grid = network.reach.stride
         self._window, self._hop = clip_frames // grid, every // grid
         self._ahead = length - clip_frames  # flow is of one frame more
-        self._first = -(-network.smallest_block // every) * every
+        # No less than a window: of a video that is shorter, nothing is taken.
+        self._first = -(-max(network.smallest_block, length) // every) * every
         self._block = max(1, BLOCK_FRAMES // every) * every
         self.lookahead = network.reach.radius
         self.needs = max(self._first, self._block) + self._ahead + 1
