@@ -34,16 +34,10 @@ DESCRIBE = "describe"
 """The signature that says what the model is: METADATA, from any server. For a string of any value,
 since servers want an input."""
 
-DESCRIBE = "describe"
-"""The signature that says what the model is: METADATA, from any server. For a string of any value,
-since servers want an input."""
-
 CLIPS = "clips"
 """The input of every signature, but of frames_bytes, whose input has its own name."""
 PROBABILITIES, TOP_LABELS, TOP_SCORES = "probabilities", "top_labels", "top_scores"
 EMBEDDING = "embedding"
-ABOUT = "about"
-"""The output of DESCRIBE: JSON text."""
 ABOUT = "about"
 """The output of DESCRIBE: JSON text."""
 # REST clients get strings in base64 where an output's name ends in _bytes: none of these does.

@@ -50,11 +50,12 @@ class Signatures:
             names.FRAMES_BYTES: (lambda frames: self._answer(self._from_bytes(frames)), encoded),
             names.FEATURES: (lambda clips: self._features(take(clips)), given),
         }
-        for name, (function, _) in rows.items():
-            function.__name__ = name  # TensorFlow says it where one fails
         chosen = {name: rows[name] for name in names.SIGNATURES[self._servable.stream]}
         asked = tf.TensorSpec((None,), tf.string, names.DESCRIBE)
-        return {**chosen, names.DESCRIBE: (self._description, asked)}
+        chosen[names.DESCRIBE] = (lambda asked: self._description(asked), asked)
+        for name, (function, _) in chosen.items():
+            function.__name__ = name  # TensorFlow says it where one fails
+        return chosen
 
     def _answer(self, clips) -> Answer:  # float32 (B, T, S, S, C)
         embedding, probabilities = self.model(clips, training=False)
@@ -121,7 +122,11 @@ class Signatures:
             tf.stack(frame),
         )
         clips = checks.gated(clips, right, *self._lengths(batch, frames))
-        return checks.gated(clips, checks.finite_checked(clips))
+        clips = checks.gated(clips, checks.finite_checked(clips))
+        # All floats are as large, but something has to be computed of what is gated: sessions, as
+        # servers have, fuse a convolution that follows, and TensorFlow's optimizer (remapper) then
+        # forgets what it waited for, so that NaN and other sizes were answered.
+        return tf.maximum(clips, tf.float32.min)
 
     def _lengths(self, batch, frames):
         return checks.frames_checked(batch, frames, self._servable.length, self._limits)
