@@ -8,6 +8,7 @@ from .data_commands import DATA_COMMANDS
 from .dataset_commands import DATASET_COMMANDS
 from .flow_commands import FLOW_COMMANDS
 from .run_commands import RUN_COMMANDS
+from .server_commands import SERVER_COMMANDS
 from .serving_commands import SERVING_COMMANDS
 from .status_commands import STATUS_COMMANDS
 from .watch_commands import WATCH_COMMANDS
@@ -16,6 +17,7 @@ from .zoo_commands import ZOO_COMMANDS
 COMMANDS = {
     **RUN_COMMANDS,
     **SERVING_COMMANDS,
+    **SERVER_COMMANDS,
     **WATCH_COMMANDS,
     **CROSSVAL_COMMANDS,
     **STATUS_COMMANDS,

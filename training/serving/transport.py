@@ -15,7 +15,7 @@ _URL = re.compile(
     r"(?P<scheme>\w+)://(?P<host>[^/\s]+)"
     r"(?P<prefix>(?:/[^/\s]+)*?/v1/models)?(?:/(?P<model>[^/:\s]+)(?:/versions/(?P<version>\d+))?)?/?"
 )
-_FAULT = re.compile(r"assertion failed: \[(.*?)\](?=\s|$)", re.DOTALL)
+_FAULT = re.compile(r"assertion failed: \[(.*)\]$", re.MULTILINE)
 
 
 class ServerError(OSError):

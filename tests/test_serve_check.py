@@ -1,0 +1,124 @@
+"""`r21d serve-check` against servers that answer as they should, and against others."""
+
+import os
+import re
+
+import pytest
+import tensorflow as tf
+
+from r21d_keras.training.cli import main
+from r21d_keras.training.serving.names import BATCHING, WARMUP
+from r21d_keras.training.serving.saved_model import export
+
+double_of = pytest.importorskip("tests.serving_double")  # needs tensorflow-serving-api
+
+
+@pytest.fixture(scope="module", autouse=True)
+def no_proxy():
+    before = {name: os.environ.get(name) for name in ("NO_PROXY", "no_proxy")}
+    os.environ.update({"NO_PROXY": "127.0.0.1", "no_proxy": "127.0.0.1"})
+    yield
+    for name, value in before.items():
+        os.environ.pop(name) if value is None else os.environ.update({name: value})
+
+
+def exported(run, out):
+    """The folder of versions of a run, warmed up for one batch size."""
+    (out / BATCHING).write_text("allowed_batch_sizes: [1, 3]")
+    export(run, out)
+    return out
+
+
+def checked(capsys, *arguments):
+    """Exit code, and (result, name, detail) of each check."""
+    code = main(["serve-check", *map(str, arguments)])
+    out = capsys.readouterr().out
+    rows = re.findall(r"^  (passed|FAILED|left out) +([^:\n]+)(?:: (.*))?$", out, re.MULTILINE)
+    return code, rows, out
+
+
+@pytest.mark.parametrize("options", [{}, {"stream": "flow"}, {"variant": "r2d_10"}], ids=str)
+def test_a_server_passes(tiny_run, tmp_path, capsys, options):
+    out = exported(tiny_run(**options), tmp_path)
+    with double_of.Double({options.get("variant", "r2plus1d_10"): out}) as double:
+        places = [f"--grpc={double.grpc}", f"--rest={double.rest}"]
+        code, rows, printed = checked(capsys, out, *places)
+    assert code == 0, printed
+    results = [result for result, _, _ in rows]
+    assert "FAILED" not in results and len(rows) > (60 if not options else 30)
+    left_out = [name for result, name, _ in rows if result == "left out"]
+    assert left_out == (
+        []
+        if "stream" in options
+        else [f"refuses {name}" for name in ("no frames", "no clips", "4K", "10,000 frames")]
+    )
+    assert printed.splitlines()[0] == str(out / "1")
+    assert f"{len(rows)} checks: {len(rows) - len(left_out)} passed, 0 FAILED" in printed
+
+
+@pytest.fixture(scope="module")
+def models(tiny_run, tmp_path_factory):
+    return exported(tiny_run(), tmp_path_factory.mktemp("models"))
+
+
+def failed(rows):
+    return {name: detail for result, name, detail in rows if result == "FAILED"}
+
+
+def test_other_weights_and_other_versions_are_told(models, tiny_run, tmp_path, capsys):
+    other = exported(tiny_run(classes=("no", "yes")), tmp_path)
+    with double_of.Double({"mine": other}) as double:
+        server = f"--grpc={double.grpc.removeprefix('grpc://')}/mine"
+        code, rows, _ = checked(capsys, models, server)
+    assert code == 1
+    assert "another model than" in failed(rows)["describe"]
+    assert "expected (2, 8)" in failed(rows)["answers serving_default"]
+    export(tiny_run(), other)  # version 2, which is not served yet
+    with double_of.Double({"mine": models}) as double:
+        code, rows, _ = checked(capsys, other, f"--grpc={double.grpc}/mine")
+    assert code == 1 and "expected version 2 AVAILABLE, got {1:" in failed(rows)["version"]
+
+
+class Lenient(tf.Module):
+    """Answers anything with the same numbers."""
+
+    @tf.function(input_signature=[tf.TensorSpec(None, tf.uint8, "clips")])
+    def __call__(self, clips):
+        return {"probabilities": tf.fill((tf.shape(clips)[0], 8), 0.125)}
+
+
+def test_a_server_that_refuses_nothing_fails(models, tmp_path, capsys):
+    tf.saved_model.save(Lenient(), str(tmp_path / "1"))
+    with double_of.Double({"r2plus1d_10": tmp_path}) as double:
+        code, rows, printed = checked(capsys, models, f"--grpc={double.grpc}")
+    wrong = failed(rows)
+    assert code == 1 and ", got probabilities float32 (any, 8)" in wrong["signatures"]
+    assert wrong["refuses 4 channels"] == "answered; expected INVALID_ARGUMENT"
+    assert "outputs probabilities; expected" in wrong["answers serving_default"]
+    assert re.search(r"\d+ passed, \d+ FAILED, 0 left out", printed)
+
+
+def test_files_alone_are_checked_and_a_broken_warm_up_is_found(tiny_run, tmp_path, capsys):
+    out = exported(tiny_run(), tmp_path)
+    code, rows, printed = checked(capsys, out / "1")
+    assert code == 0 and ("passed", "warm-up requests", "8 replayed") in rows
+    assert "No server was asked" in printed
+    warmup = out / "1" / WARMUP
+    warmup.write_bytes(warmup.read_bytes()[:-9])
+    code, rows, _ = checked(capsys, out)
+    assert code == 1 and "the file ends within a record" in failed(rows)["warm-up requests"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        ([], 2, "expected one folder"),
+        (["nowhere"], 1, "nowhere holds no version; expected the --out of `r21d export`"),
+        (["MODELS", "--rest=ftp://host"], 1, "expected grpc://HOST:PORT or http://HOST:PORT"),
+        (["MODELS", "--grpc=127.0.0.1:1/m", "--timeout_s=0.2"], 1, "UNAVAILABLE for 0.2 s"),
+    ],
+)
+def test_what_cannot_be_checked_is_an_error(models, capsys, arguments, code, said):
+    arguments = [str(models) if text == "MODELS" else text for text in arguments]
+    assert main(["serve-check", *arguments]) == code
+    assert said in capsys.readouterr().err

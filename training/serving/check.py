@@ -1,0 +1,240 @@
+"""Whether a server answers as the SavedModel that it has: the checks of `r21d serve-check`."""
+
+import json
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from ..records.tfrecord import RecordError, read_record
+from .check_cases import Case, answered, refused, shortest
+from .client import Client
+from .comparison import WrongError, compared, fault_of
+from .local_transport import LocalTransport
+from .messages import MESSAGES
+from .names import (
+    ABOUT,
+    DESCRIBE,
+    METADATA,
+    SAVED_MODEL,
+    SERVING_DEFAULT,
+    WARMUP,
+)
+from .tensors import from_message
+from .transport import Address, ServerError, Transport, connect
+
+PASSED, FAILED, LEFT_OUT = "passed", "FAILED", "left out"
+_AT_ONCE, _REQUESTS = 8, 32  # threads, and what they ask together
+_NO_VERSION = 2**62
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Of one check. result: PASSED, FAILED or LEFT_OUT. detail: figures, or why."""
+
+    name: str
+    result: str
+    detail: str = ""
+
+    def __str__(self) -> str:
+        return f"  {self.result:<8}  {self.name}{': ' if self.detail else ''}{self.detail}"
+
+
+class _LeftOut(Exception):
+    """A check that is not for this server."""
+
+
+def version_in(folder: str | os.PathLike) -> Path:
+    """The version to check with: `folder` itself, or the newest in it.
+
+    Raises:
+        ValueError: there is no export of `r21d export`.
+    """
+    folder = Path(folder)
+    found = [
+        path.parent for path in folder.glob(f"*/{SAVED_MODEL}") if path.parent.name.isdecimal()
+    ]
+    if (folder / SAVED_MODEL).is_file():
+        found = [folder]
+    if not found:
+        raise ValueError(f"{folder} holds no version; expected the --out of `r21d export`.")
+    version = max(found, key=lambda path: int(path.name) if path.name.isdecimal() else 0)
+    if not (version / METADATA).is_file():
+        raise ValueError(f"{version} has no {METADATA}; expected what `r21d export` wrote.")
+    return version
+
+
+def check_files(version: Path, timeout_s: float) -> Iterator[Outcome]:
+    """Checks of a version without a server: it answers, refuses, and warms up."""
+    local = LocalTransport(version)
+    yield _outcome("warm-up requests", lambda: _warmup(version, local, timeout_s))
+    yield from _Checks(version, local, local, timeout_s).all()
+
+
+def check_server(version: Path, url: str, timeout_s: float) -> Iterator[Outcome]:
+    """Checks of a server that has this version.
+
+    Args:
+        url: as for Client; without a name of the model, that is looked for.
+
+    Raises:
+        ValueError: another URL.
+        ServerError: no server is there, or it has no such model.
+    """
+    with Client(url, timeout_s=timeout_s) as client:
+        client.versions()
+        address = client.address
+    transport = connect(address)
+    try:
+        yield from _Checks(version, transport, LocalTransport(version), timeout_s, address).all()
+    finally:
+        transport.close()
+
+
+class _Checks:
+    """The checks of one server against the SavedModel `own`."""
+
+    def __init__(
+        self,
+        version: Path,
+        asked: Transport,
+        own: Transport,
+        timeout_s: float,
+        address: Address | None = None,
+    ):
+        self._number = int(version.name) if version.name.isdecimal() else None
+        self._about = json.loads((version / METADATA).read_text("utf-8"))
+        self._asked, self._own, self._timeout_s = asked, own, timeout_s
+        self._address = address
+
+    def all(self) -> Iterator[Outcome]:
+        yield _outcome("version", self._version)
+        yield _outcome("signatures", self._signatures)
+        yield _outcome("describe", self._describe)
+        for case in answered(self._about):
+            yield _outcome(f"answers {case.name}", lambda case=case: self._answers(case))
+        yield _outcome(f"answers {_REQUESTS} requests at once", self._at_once)
+        for case in refused(self._about):
+            yield _outcome(f"refuses {case.name}", lambda case=case: self._refuses(case))
+        if self._address:
+            yield _outcome("refuses unknown signatures", self._unknown_signature)
+            yield _outcome("refuses unknown versions", self._unknown_version)
+            yield _outcome("refuses unknown models", self._unknown_model)
+
+    def _version(self) -> str:
+        found = self._asked.versions(self._timeout_s)
+        if None in found:
+            return f"{found[None]}, a server without versions"
+        if found.get(self._number) != "AVAILABLE" and self._number is not None:
+            raise WrongError(f"expected version {self._number} AVAILABLE, got {found}")
+        return f"{self._number or ''} AVAILABLE".strip()
+
+    def _signatures(self) -> str:
+        if None in self._asked.versions(self._timeout_s) and self._address:
+            raise _LeftOut("the server has no metadata of models")
+        found, own = self._asked.signatures(self._timeout_s), self._own.signatures(self._timeout_s)
+        for name, sides in own.items():
+            if name not in found:
+                raise WrongError(f"{name} is missing; the server has {', '.join(found)}")
+            for mine, theirs in zip(sides, found[name], strict=True):
+                if {key: spec.kind for key, spec in mine.items()} != {
+                    key: spec.kind for key, spec in theirs.items()
+                }:
+                    raise WrongError(f"{name}: expected {_told(mine)}, got {_told(theirs)}")
+        return ", ".join(own)
+
+    def _describe(self) -> str:
+        asked = {DESCRIBE: np.array([b"?"], object)}
+        told = json.loads(self._asked.predict(DESCRIBE, asked, self._timeout_s)[ABOUT][0])
+        other = [key for key, value in told.items() if self._about.get(key) != value]
+        if other:
+            raise WrongError(f"another model than {METADATA} says, in {', '.join(other)}")
+        return f"{told['variant']}, {len(told['classes'])} classes"
+
+    def _answers(self, case: Case) -> str:
+        return f"largest difference {self._difference(case):.1e}"
+
+    def _difference(self, case: Case) -> float:
+        answer = self._asked.predict(case.signature, case.inputs, self._timeout_s)
+        return compared(answer, self._own.predict(case.signature, case.inputs, self._timeout_s))
+
+    def _at_once(self) -> str:
+        case = shortest(self._about)
+        own = self._own.predict(case.signature, case.inputs, self._timeout_s)
+
+        def ask(_) -> float:
+            answer = self._asked.predict(case.signature, case.inputs, self._timeout_s)
+            return compared(answer, own)
+
+        with ThreadPoolExecutor(_AT_ONCE) as pool:
+            largest = max(pool.map(ask, range(_REQUESTS)))
+        return f"by {_AT_ONCE} threads, largest difference {largest:.1e}"
+
+    def _refuses(self, case: Case) -> str:
+        if not (case.rest or self._asked.sends_pixels):
+            raise _LeftOut("cannot be said in JSON, or is large there")
+        fault = fault_of(
+            lambda: self._asked.predict(case.signature, case.inputs, self._timeout_s),
+            ("INVALID_ARGUMENT",),
+        )
+        # Python looks at shapes before a graph does; a server of another kind may say less.
+        if case.words not in fault and self._address:
+            raise WrongError(f"refused, but not as {case.words!r}: {fault}")
+        self._difference(shortest(self._about))  # the next one is answered
+        return ""
+
+    def _unknown_signature(self) -> str:
+        case = shortest(self._about)
+        return fault_of(
+            lambda: self._asked.predict("no_such", case.inputs, self._timeout_s),
+            ("FAILED_PRECONDITION", "INVALID_ARGUMENT", "NOT_FOUND"),
+        )
+
+    def _unknown_version(self) -> str:
+        if None in self._asked.versions(self._timeout_s):
+            raise _LeftOut("a server without versions")
+        return self._absent(replace(self._address, version=_NO_VERSION))
+
+    def _unknown_model(self) -> str:
+        return self._absent(replace(self._address, model="no_such_model"))
+
+    def _absent(self, address: Address) -> str:
+        transport, case = connect(address), shortest(self._about)
+        try:
+            return fault_of(
+                lambda: transport.predict(SERVING_DEFAULT, case.inputs, self._timeout_s),
+                ("NOT_FOUND",),
+            )
+        finally:
+            transport.close()
+
+
+def _outcome(name: str, check: Callable[[], str]) -> Outcome:
+    try:
+        return Outcome(name, PASSED, check())
+    except _LeftOut as reason:
+        return Outcome(name, LEFT_OUT, str(reason))
+    except (WrongError, ServerError) as error:
+        return Outcome(name, FAILED, " ".join(str(error).split())[:300])
+
+
+def _warmup(version: Path, local: Transport, timeout_s: float) -> str:
+    """Replays the warm-up file, as TensorFlow Serving does before it answers."""
+    count = 0
+    try:
+        with open(version / WARMUP, "rb") as file:
+            while (record := read_record(file)) is not None:
+                request = MESSAGES["PredictionLog"].FromString(record).predict_log.request
+                inputs = {name: from_message(value) for name, value in request.inputs.items()}
+                local.predict(request.model_spec.signature_name, inputs, timeout_s)
+                count += 1
+    except (OSError, RecordError) as error:
+        raise WrongError(str(error)) from None
+    return f"{count} replayed"
+
+
+def _told(specs: dict) -> str:
+    return ", ".join(f"{name} {spec}" for name, spec in sorted(specs.items())) or "nothing"

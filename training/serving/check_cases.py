@@ -1,0 +1,151 @@
+"""Requests that a server is checked with: what an export answers, and what it refuses."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from .names import (
+    CLIPS,
+    CLIPS_FLOAT,
+    FEATURES,
+    FRAMES_BYTES,
+    SERVING_DEFAULT,
+    SIGNATURES,
+)
+
+
+@dataclass(frozen=True)
+class Case:
+    """A request. words: by which it is refused; "" is one that is answered.
+
+    rest: whether it can be said in JSON, and is not tens of megabytes there.
+    """
+
+    name: str
+    signature: str
+    value: np.ndarray
+    words: str = ""
+    rest: bool = True
+
+    @property
+    def inputs(self) -> dict[str, np.ndarray]:
+        """What is sent."""
+        return {FRAMES_BYTES if self.signature == FRAMES_BYTES else CLIPS: self.value}
+
+
+def stream_of(about: dict) -> str:
+    """What the network of an export takes, "rgb" or "flow"."""
+    return "flow" if len(about["preprocessing"]["mean"]) == 2 else "rgb"
+
+
+def shortest(about: dict) -> Case:
+    """A good request that costs as little as can be."""
+    return Case("short", SERVING_DEFAULT, _taken(about, 1, _few(about), (8, 8)))
+
+
+def answered(about: dict) -> Iterator[Case]:
+    """Good requests: every signature, batches, lengths and sizes."""
+    length, sizes = about["clip_frames"], about["warmed_up_batch_sizes"]
+    for signature in SIGNATURES[stream_of(about)]:
+        if signature == FRAMES_BYTES:
+            value = _encoded(_taken(about, 2, length, (36, 48)))
+        elif signature == CLIPS_FLOAT:
+            value = _prepared(about, 1, length)
+        else:
+            value = _taken(about, 2, length, (36, 48))
+        yield Case(signature, signature, value)
+    for size in sizes:
+        yield Case(f"{size} clips", SERVING_DEFAULT, _taken(about, size, _few(about), (24, 32)))
+    if stream_of(about) == "rgb":
+        for size in ((20, 90), (90, 20), (112, 112)):
+            name = f"frames of {size[0]}x{size[1]} pixels"
+            yield Case(name, SERVING_DEFAULT, _taken(about, 1, _few(about), size))
+    if about["any_length"]:
+        value = _taken(about, 1, length + 3, (16, 16))
+        yield Case(f"{length + 3} frames", SERVING_DEFAULT, value)
+
+
+def refused(about: dict) -> Iterator[Case]:
+    """Requests that cannot be answered, each with the words that name its fault."""
+    yield from _refused_numbers(about)
+    if stream_of(about) == "rgb":
+        yield from _refused_pixels(about)
+        yield from _refused_bytes(about)
+
+
+def _refused_pixels(about: dict) -> Iterator[Case]:
+    few, most = _few(about), about["limits"]["max_frames"]
+    default, none = SERVING_DEFAULT, np.uint8
+    yield Case("4 channels", default, np.zeros((1, few, 16, 16, 4), none), "of 4 channels")
+    yield Case("1 channel", FEATURES, np.zeros((1, few, 16, 16, 1), none), "of 1 channels")
+    yield Case("rank 4", default, np.zeros((few, 16, 16, 3), none), "expected (batch, frames")
+    yield Case("no frames", default, np.zeros((1, 0, 16, 16, 3), none), "none 0", rest=False)
+    yield Case("no clips", default, np.zeros((0, few, 16, 16, 3), none), "none 0", rest=False)
+    yield Case("1 pixel", default, np.zeros((1, few, 1, 1, 3), none), "of 1x1 pixels")
+    large = np.zeros((1, few, 2160, 3840, 3), none)
+    yield Case("4K", default, large, "of 2160x3840 pixels", rest=False)
+    long = np.zeros((1, 10_000, 8, 8, 3), none)
+    words = f"at most {most}" if about["any_length"] else "of 10000 frames"
+    yield Case("10,000 frames", default, long, words, rest=False)
+    half = np.full((1, few, 16, 16, 3), 0.5, np.float32)
+    yield Case("another type", default, half, "uint8")
+
+
+def _refused_numbers(about: dict) -> Iterator[Case]:
+    for name, number in (("NaN", np.nan), ("infinity", np.inf)):
+        value = _prepared(about, 1, _few(about)).copy()
+        value[0, 0, 0, 0, 0] = number
+        yield Case(name, CLIPS_FLOAT, value, "1 values that are NaN")
+    value = _prepared(about, 1, _few(about))[:, :, 1:]
+    yield Case("another size", CLIPS_FLOAT, value, "in clips: expected")
+
+
+def _refused_bytes(about: dict) -> Iterator[Case]:
+    good = _encoded(_taken(about, 1, _few(about), (36, 48)), ".jpg")
+    large = cv2.imencode(".png", np.zeros((2160, 3840, 3), np.uint8))[1].tobytes()
+    octets = good[0, 0]
+    for name, frame, words in (
+        ("no picture", b"this is no picture", "18 bytes that are neither JPEG nor PNG"),
+        ("an empty frame", b"", "0 bytes that are neither"),
+        ("a JPEG cut off", octets[: len(octets) // 2], "Invalid JPEG data"),
+        ("a 4K picture", large, "of 2160x3840 pixels"),
+    ):
+        value = good.copy()
+        value[0, -1] = frame
+        yield Case(name, FRAMES_BYTES, value, words)
+    if about["any_length"] or about["clip_frames"] > 1:
+        value = _encoded(_taken(about, 1, max(2, _few(about)), (36, 48)), ".jpg")
+        value[0, 0] = _encoded(_taken(about, 1, 1, (24, 48)), ".jpg")[0, 0]
+        yield Case("sizes that differ", FRAMES_BYTES, value, "different sizes within a clip")
+    value = np.full((1, 10_000), b"?", object)
+    yield Case("10,000 encoded frames", FRAMES_BYTES, value, "10000 frames")
+
+
+def _few(about: dict) -> int:
+    return 1 if about["any_length"] else about["clip_frames"]
+
+
+def _taken(about: dict, batch: int, frames: int, size: tuple[int, int]) -> np.ndarray:
+    """What `serving_default` takes: pixels of smooth frames of a size, or flow."""
+    if stream_of(about) == "flow":
+        return _prepared(about, batch, frames)
+    coarse = np.random.default_rng(0).integers(0, 256, (batch * frames, 4, 4, 3), np.uint8)
+    pictures = [cv2.resize(frame, size[::-1], interpolation=cv2.INTER_LINEAR) for frame in coarse]
+    return np.stack(pictures).reshape(batch, frames, *size, 3)
+
+
+def _prepared(about: dict, batch: int, frames: int) -> np.ndarray:
+    """What `clips_float` takes."""
+    side, depth = about["preprocessing"]["crop_size"], len(about["preprocessing"]["mean"])
+    shape = (batch, frames, side, side, depth)
+    return np.random.default_rng(0).normal(size=shape).round(2).astype(np.float32)
+
+
+def _encoded(clips: np.ndarray, ending: str = ".png") -> np.ndarray:
+    """Each frame of uint8 RGB clips as a file: bytes objects (B, T)."""
+    frames = np.empty(clips.shape[:2], object)
+    for place in np.ndindex(frames.shape):
+        frames[place] = cv2.imencode(ending, clips[place][..., ::-1])[1].tobytes()
+    return frames
