@@ -8,6 +8,7 @@ from r21d_keras import VideoResNet
 from r21d_keras.training.config import TrainConfig
 from r21d_keras.training.distribution.strategy import make_strategy
 from r21d_keras.training.loop import Loop
+from r21d_keras.training.model_dir import build_model, load_run
 from r21d_keras.training.optimization.schedule import make_schedule
 
 CLASSES = 3
@@ -97,3 +98,12 @@ class Recorder(keras.callbacks.Callback):
 
 def largest_difference(left, right):
     return max(float(np.abs(a - b).max()) for a, b in zip(left, right, strict=True))
+
+
+def moved(root):
+    """By how much the weights that a run has trained differ from those it began with, at most."""
+    config, classes, model = load_run(root)
+    keras.utils.set_random_seed(config.seed)
+    start = build_model(config, len(classes))
+    ends = ([weight.numpy() for weight in each.trainable_weights] for each in (start, model))
+    return largest_difference(*ends)

@@ -71,7 +71,8 @@ def train(config: TrainConfig, callbacks: Iterable[keras.callbacks.Callback] = (
         with workers.failing_together():
             folder = held.enter_context(own_folder(config, workers))
             found = look(config, folder, workers)
-        agree(workers, config, found.data)
+        with workers.failing_together():  # who ended first would be lost to the others
+            agree(workers, config, found.data)
         logs = _train(config, folder, strategy, found, callbacks)
         workers.leave()  # who ends before the others have saved would be lost to them
         return logs
