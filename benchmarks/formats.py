@@ -55,9 +55,10 @@ def measure(variant: str, videos: pathlib.Path, options: dict) -> dict:
         run, shown = pathlib.Path(folder, "run"), options["num_clips"]
         narrow = {"width_multiplier": options["width_multiplier"]}
         write_random_run(run, variant, videos, **narrow)
-        exports = _exported(run, pathlib.Path(folder, "out"), videos, options["calibration_clips"])
+        files, out = videos_of([videos]), pathlib.Path(folder, "out")
+        exports = _exported(run, out, files[::2], options["calibration_clips"])
         servable = servable_of_run(run, "final")
-        clips = calibration_clips(servable, videos_of([videos]), shown + 1)[1:]  # others than those
+        clips = calibration_clips(servable, files[1::2], shown)
         expected, keras_s = [], []
         for clip in clips:
             start = time.perf_counter()
@@ -89,10 +90,8 @@ def measure_trained(variant: str, options: dict) -> dict:
         train(config)
         videos, seen = load_dataset(config, "test"), pathlib.Path(folder, "seen")
         seen.mkdir()
-        seen_videos = _motion_videos(seen)
-        exports = _exported(
-            run, pathlib.Path(folder, "out"), seen_videos, options["calibration_clips"]
-        )
+        out, num_clips = pathlib.Path(folder, "out"), options["calibration_clips"]
+        exports = _exported(run, out, [_motion_videos(seen)], num_clips)
         places = {"keras": str(run)} | {name: export["place"] for name, export in exports.items()}
         scores = {
             name: np.stack([_video_scores(predictor, path) for path in videos.paths])
@@ -124,7 +123,7 @@ def _video_scores(predictor, path: str):
     return predictor.scorer(clip[None])[0]
 
 
-def _exported(run: pathlib.Path, out: pathlib.Path, videos, num_clips: int) -> dict[str, dict]:
+def _exported(run: pathlib.Path, out: pathlib.Path, videos: list, num_clips: int) -> dict:
     """Place, format, size in bytes and seconds of conversion of each export of a run."""
     from r21d_keras.training.formats.convert import convert
     from r21d_keras.training.formats.table import FORMATS
@@ -137,7 +136,7 @@ def _exported(run: pathlib.Path, out: pathlib.Path, videos, num_clips: int) -> d
             if name == "tf":
                 place = export(run, out)
             else:
-                given = {"calibrate": [videos], "num_clips": num_clips}
+                given = {"calibrate": videos, "num_clips": num_clips}
                 given = given if precision == "int8" else {}
                 place = convert(run, out, name, precision, **given).place
             exports[f"{row.runtime} {precision}"] = {
@@ -210,10 +209,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--num_clips", type=int, default=12, help="shown to each export")
     parser.add_argument("--calibration_clips", type=int, default=10)
     parser.add_argument("--width_multiplier", type=float, default=1.0)
-    parser.add_argument("--no_trained", dest="trained", action="store_false")
-    parser.add_argument(
-        "--run", type=pathlib.Path, help="a run of the recipe demo, if there is one"
-    )
+    trained = {**families, "default": ["r2plus1d_10", "r3d_10", "mc3_10"]}
+    parser.add_argument("--trained", **trained, help="variants to train by the recipe demo")
+    parser.add_argument("--epochs", type=int, help="of their training (default: the recipe's)")
     parser.add_argument("--out", type=pathlib.Path, default=HERE / "formats.md")
     return parser.parse_args()
 
