@@ -108,7 +108,7 @@ def test_a_training_by_way_of_it_ends_with_the_same_weights(make_config, records
 def test_a_worker_of_the_service_that_is_killed_ends_the_training_in_time(make_config, records):
     with served() as (address, processes):
         config = make_config(records=str(records), videos="", data_service=address)
-        config = dataclasses.replace(config, worker_timeout_s=3.0, clips_per_epoch=4000)
+        config = dataclasses.replace(config, worker_timeout_s=10.0, clips_per_epoch=4000)
         videos, ended = load_dataset(config, "train"), BadVideos()
         batches = iter(service.service_batches(videos, config, 0, ended, 0, Part()))
         next(batches)
