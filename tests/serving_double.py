@@ -11,6 +11,7 @@ folders for versions, and replays the warm-up file of each before it answers.
 
 import contextlib
 import json
+import os
 import pathlib
 import sys
 import threading
@@ -29,13 +30,15 @@ from tensorflow_serving.apis import (
 )
 
 from r21d_keras.training.records.tfrecord import read_record
-from r21d_keras.training.serving.names import SAVED_MODEL, WARMUP
+from r21d_keras.training.serving.names import BATCHING, SAVED_MODEL, WARMUP
 
 STATES = get_model_status_pb2.ModelVersionStatus.State
 CODES = {code.value[0]: code.name for code in grpc.StatusCode}
 NUMBERS = {name: number for number, name in CODES.items()}
 POLL_S = 0.05
 NUM_THREADS = 8
+for _name in ("NO_PROXY", "no_proxy"):  # its clients find it, whatever proxy is set
+    os.environ.setdefault(_name, "127.0.0.1")
 
 
 class Refused(Exception):
@@ -263,6 +266,13 @@ class Double:
         self._rest.close()
         self._pool.shutdown()
         self.core.close()
+
+
+def warmed_up_little(folder):
+    """The folder, for exports that are warmed up for one batch size."""
+    folder.mkdir(exist_ok=True)
+    (folder / BATCHING).write_text("allowed_batch_sizes: 1")
+    return folder
 
 
 def main(model, port="0"):

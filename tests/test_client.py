@@ -4,12 +4,6 @@ The double has TensorFlow Serving's own message and service definitions: tests/s
 """
 
 import json
-import os
-import signal
-import socket
-import subprocess
-import sys
-import threading
 import time
 
 import cv2
@@ -23,28 +17,18 @@ from r21d_keras.training.data.pipeline import normalise
 from r21d_keras.training.predictor import load_predictor
 from r21d_keras.training.served import served_predictor
 from r21d_keras.training.serving import Client
-from r21d_keras.training.serving.names import BATCHING, DESCRIBE, METADATA, SIGNATURES
+from r21d_keras.training.serving.names import DESCRIBE, METADATA, SIGNATURES
 from r21d_keras.training.serving.saved_model import export
 from r21d_keras.training.serving.tensors import Spec
-from r21d_keras.training.serving.transport import ServerError, address_of
-from tests.http_server import Answer
+from r21d_keras.training.serving.transport import ServerError
 
 double_of = pytest.importorskip("tests.serving_double")  # needs tensorflow-serving-api
-
-
-@pytest.fixture(scope="module", autouse=True)
-def no_proxy():
-    before = {name: os.environ.get(name) for name in ("NO_PROXY", "no_proxy")}
-    os.environ.update({"NO_PROXY": "127.0.0.1", "no_proxy": "127.0.0.1"})
-    yield
-    for name, value in before.items():
-        os.environ.pop(name) if value is None else os.environ.update({name: value})
 
 
 @pytest.fixture(scope="module")
 def models(tiny_run, tmp_path_factory):
     """A folder with one version, of a run whose variant names it as `r21d export` does."""
-    out = warmed_up_little(tmp_path_factory.mktemp("models") / "mine")
+    out = double_of.warmed_up_little(tmp_path_factory.mktemp("models") / "mine")
     export(tiny_run(), out)
     return out
 
@@ -196,101 +180,12 @@ def test_a_new_version_is_answered_by_and_other_classes_are_noticed(tiny_run, tm
         clips = clips_of(2, 4, 36, 40, 3)
         assert client.probabilities(clips).shape == (2, 8)
         assert double.core.warmed == {("r2plus1d_10", 1): 16}  # 4 signatures, 4 batch sizes
-        export(tiny_run(classes=("no", "yes")), warmed_up_little(tmp_path))
+        export(tiny_run(classes=("no", "yes")), double_of.warmed_up_little(tmp_path))
         while client.versions().get(1) != "END":
             time.sleep(0.05)
         assert client.versions()[2] == "AVAILABLE"
         with pytest.raises(ServerError, match="has got another model meanwhile"):
             client.probabilities(clips)
-
-
-def test_a_server_that_is_killed_and_comes_back_is_asked_again(models, tmp_path):
-    def start(port="0"):
-        process = subprocess.Popen(
-            [sys.executable, "-m", "tests.serving_double", f"mine={models}", port],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
-        )
-        return process, json.loads(process.stdout.readline())["grpc"]
-
-    first, url = start()
-    clips, second = clips_of(1, 4, 36, 40, 3), []
-    try:
-        with Client(f"{url}/mine", timeout_s=120) as client:
-            expected = client.probabilities(clips)
-            first.send_signal(signal.SIGKILL)
-            first.wait()
-            again = threading.Thread(target=lambda: second.append(start(url.rpartition(":")[2])))
-            again.start()
-            np.testing.assert_array_equal(client.probabilities(clips), expected)
-            again.join()
-    finally:
-        for process in (first, *(row[0] for row in second)):
-            process.kill()
-            process.communicate()
-
-
-def test_a_busy_server_is_asked_again_and_one_that_stays_so_is_named(server):
-    status = json.dumps({"model_version_status": [{"version": "3", "state": "AVAILABLE"}]})
-    busy = [Answer(status=code) for code in (503, 429, 502)]
-    server.serve("v1/models/mine", status.encode(), *busy, Answer())
-    with Client(f"{server.url}/mine") as client:
-        assert client.versions() == {3: "AVAILABLE"}
-    assert len(server.requests) == 4
-    server.serve("v1/models/mine", b"", Answer(status=503, body=b'{"error": "too busy"}'))
-    with Client(f"{server.url}/mine", timeout_s=0.5) as client:
-        with pytest.raises(ServerError, match="UNAVAILABLE for 0.5 s: too busy. Look whether"):
-            client.versions()
-
-
-@pytest.mark.parametrize("kind", ["grpc", "http"])
-def test_a_server_that_is_silent_or_away_ends_in_time(kind):
-    with socket.create_server(("127.0.0.1", 0)) as silent:
-        place = f"{kind}://127.0.0.1:{silent.getsockname()[1]}/mine"
-        with Client(place, timeout_s=0.5) as client:
-            # gRPC tells a server that never greets from one that is not there by its deadline.
-            with pytest.raises(ServerError, match="no answer within 0.5 s|UNAVAILABLE for 0.5 s"):
-                client.versions()
-    with Client(place, timeout_s=0.5) as client:
-        with pytest.raises(ServerError, match="UNAVAILABLE for 0.5 s: .*Look whether the server"):
-            client.versions()
-
-
-@pytest.mark.parametrize(
-    ("answer", "said"),
-    [
-        (
-            Answer(body=b"<html>a proxy</html>"),
-            "not TensorFlow Serving's: no JSON object but '<html>",
-        ),
-        (Answer(body=b'{"other": 1}'), "neither model_version_status nor ready"),
-        (Answer(status=401, body=b"who are you"), "UNAUTHENTICATED: who are you"),
-        (Answer(stall=5), "no answer within 0.5 s"),
-        (Answer(cut=5), "UNAVAILABLE for 0.5 s"),
-    ],
-    ids=["html", "other", "401", "stalls", "cut"],
-)
-def test_answers_that_make_no_sense_are_errors(server, answer, said):
-    server.serve("v1/models/mine", b'{"model_version_status": []}', answer)
-    with Client(f"{server.url}/mine", timeout_s=0.5) as client:
-        with pytest.raises(ServerError, match=said):
-            client.versions()
-
-
-def test_addresses():
-    address = address_of("grpcs://user:secret@host:8500/mine/versions/3/")
-    assert (address.host, address.model, address.version) == ("user:secret@host:8500", "mine", 3)
-    assert address.shown == "grpcs://host:8500"
-    address = address_of("https://host/prefix/v1/models/mine")
-    assert (address.prefix, address.model, address.version) == ("/prefix/v1/models", "mine", None)
-    assert address_of("http://host:8501").model == ""
-    for wrong in ("host:8500", "ftp://host:1/m", "grpc://host/m", "grpc://", "http://h/a/b/c"):
-        with pytest.raises(ValueError, match="grpc://HOST:PORT|has no port"):
-            Client(wrong)
-    with pytest.raises(ValueError, match="expected seconds above 0"):
-        Client("grpc://host:1/m", timeout_s=0)
 
 
 def predicted(capsys, *arguments):
@@ -315,15 +210,8 @@ def test_predict_says_the_same_by_a_server(url, models, motion_videos, tmp_path,
     assert "not a video" in found[1][-1]["error"]
 
 
-def warmed_up_little(folder):
-    """The folder, for exports that are warmed up for one batch size."""
-    folder.mkdir(exist_ok=True)
-    (folder / BATCHING).write_text("allowed_batch_sizes: 1")
-    return folder
-
-
 def test_flow_is_computed_by_the_client(tiny_run, tmp_path):
-    export(tiny_run(stream="flow"), warmed_up_little(tmp_path))
+    export(tiny_run(stream="flow"), double_of.warmed_up_little(tmp_path))
     local = load_predictor(tmp_path / "1")
     clips = clips_of(2, local.clip_frames, 36, 40, 3)
     with double_of.Double({"r2plus1d_10": tmp_path}) as double:
@@ -332,14 +220,3 @@ def test_flow_is_computed_by_the_client(tiny_run, tmp_path):
                 served = served_predictor(client)
                 assert served.clip_frames == 5
                 np.testing.assert_allclose(served.scorer(clips), local.scorer(clips), atol=1e-5)
-
-
-def test_predict_names_a_server_that_does_not_answer(capsys):
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        server = f"grpc://127.0.0.1:{free.getsockname()[1]}"
-    assert main(["predict", f"--server={server}/mine", "--timeout_s=0.3", "x.mp4"]) == 1
-    error = capsys.readouterr().err
-    assert error.startswith(f"r21d predict: error: {server}/mine: UNAVAILABLE for 0.3 s")
-    assert len(error.splitlines()) == 1
-    assert main(["predict", f"--server={server}", "--model=runs/mine", "x.mp4"]) == 2
-    assert "leave --model and --weights out" in capsys.readouterr().err

@@ -1,6 +1,5 @@
 """`r21d serve-check` against servers that answer as they should, and against others."""
 
-import os
 import re
 
 import pytest
@@ -11,15 +10,6 @@ from r21d_keras.training.serving.names import BATCHING, WARMUP
 from r21d_keras.training.serving.saved_model import export
 
 double_of = pytest.importorskip("tests.serving_double")  # needs tensorflow-serving-api
-
-
-@pytest.fixture(scope="module", autouse=True)
-def no_proxy():
-    before = {name: os.environ.get(name) for name in ("NO_PROXY", "no_proxy")}
-    os.environ.update({"NO_PROXY": "127.0.0.1", "no_proxy": "127.0.0.1"})
-    yield
-    for name, value in before.items():
-        os.environ.pop(name) if value is None else os.environ.update({name: value})
 
 
 def exported(run, out):

@@ -5,6 +5,7 @@ import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -124,6 +125,10 @@ class _Checks:
             yield _outcome("refuses unknown versions", self._unknown_version)
             yield _outcome("refuses unknown models", self._unknown_model)
 
+    @cached_property
+    def _is_kserve(self) -> bool:
+        return None in self._asked.versions(self._timeout_s) and self._address is not None
+
     def _version(self) -> str:
         found = self._asked.versions(self._timeout_s)
         if None in found:
@@ -133,7 +138,7 @@ class _Checks:
         return f"{self._number or ''} AVAILABLE".strip()
 
     def _signatures(self) -> str:
-        if None in self._asked.versions(self._timeout_s) and self._address:
+        if self._is_kserve:
             raise _LeftOut("the server has no metadata of models")
         found, own = self._asked.signatures(self._timeout_s), self._own.signatures(self._timeout_s)
         for name, sides in own.items():
@@ -180,11 +185,13 @@ class _Checks:
             lambda: self._asked.predict(case.signature, case.inputs, self._timeout_s),
             ("INVALID_ARGUMENT",),
         )
-        # Python looks at shapes before a graph does; a server of another kind may say less.
-        if case.words not in fault and self._address:
-            raise WrongError(f"refused, but not as {case.words!r}: {fault}")
         self._difference(shortest(self._about))  # the next one is answered
-        return ""
+        if case.words in fault:
+            return ""
+        # Python looks before the graph does, here and in KServe, and says it in its own words.
+        if self._address and not self._is_kserve:
+            raise WrongError(f"refused, but not as {case.words!r}: {fault}")
+        return f"in other words, {fault}"
 
     def _unknown_signature(self) -> str:
         case = shortest(self._about)
@@ -194,7 +201,7 @@ class _Checks:
         )
 
     def _unknown_version(self) -> str:
-        if None in self._asked.versions(self._timeout_s):
+        if self._is_kserve:
             raise _LeftOut("a server without versions")
         return self._absent(replace(self._address, version=_NO_VERSION))
 
