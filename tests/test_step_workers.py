@@ -12,7 +12,7 @@ OPTIONS = {
     "variant": "f_r2d_10",
     "crop_size": 32,
     "clips_per_epoch": 8,  # of batches of 4: a short one would be cut by the replicas
-    "base_learning_rate": 2e-2,  # rounding does not grow yet
+    "base_learning_rate": 2e-3,  # rounding does not grow yet
     "dropout": 0.25,
     "num_readers": 1,
     "validate_every": 0,
@@ -31,4 +31,4 @@ def test_two_workers_are_as_one_process(tiny_videos, tmp_path):
     (first, _), (second, _) = pair
     assert largest_difference(first, second) == 0.0
     weights = [load_run(folder)[2].get_weights() for folder in (run, alone)]
-    assert largest_difference(*weights) < 1e-5 < 5e-4 < moved(alone)
+    assert largest_difference(*weights) < 1e-5 < 5e-5 < moved(alone)
