@@ -161,7 +161,7 @@ def test_what_cannot_be_shared_is_refused(tiny_run, flow_export):
         load_view(tiny_run(variant="r2d_10"), overlap="share")
     with pytest.raises(ConfigError, match="do not lie on its grid of 8 frames"):
         load_view(tiny_run(variant="r3d_10", clip_frames=8), overlap="share", every=3)
-    with pytest.raises(ConfigError, match="a SavedModel and a server take whole clips"):
+    with pytest.raises(ConfigError, match="exports and servers take whole clips"):
         load_view(flow_export, overlap="share")
 
 

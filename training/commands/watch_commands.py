@@ -34,7 +34,17 @@ def _define_watch(values: flags.FlagValues) -> None:
     flags.DEFINE_string(
         "model",
         None,
-        "a run's --model_dir, a SavedModel of `r21d export`, or VARIANT.TAG of `r21d zoo list`",
+        "a run's --model_dir, a version of `r21d export`, or VARIANT.TAG of `r21d zoo list`",
+        flag_values=values,
+    )
+    flags.DEFINE_string(
+        "server", None, "instead of --model: as for `r21d predict`", flag_values=values
+    )
+    flags.DEFINE_float(
+        "timeout_s",
+        10.0,
+        "--server: seconds for each request, with all that is tried again",
+        lower_bound=0.001,
         flag_values=values,
     )
     flags.DEFINE_enum("weights", None, list(WEIGHTS), "which weights of a run", flag_values=values)
@@ -70,7 +80,11 @@ def _watch(values: flags.FlagValues, positional: list[str]) -> int:
             f"{len(positional)} sources given; expected one, a file, a folder, the number of a "
             "camera or a URL: r21d watch --model=DIR SOURCE"
         )
-    model = required(values, "model", "a run, a SavedModel, or VARIANT.TAG of `r21d zoo list`")
+    server = values["server"].value
+    if server and (values["model"].value or values["weights"].value):
+        raise UsageError("--server has its own model and weights; leave --model and --weights out.")
+    if not server:
+        required(values, "model", "a run, an export, or VARIANT.TAG of `r21d zoo list`")
     with starting_quietly():
         from ..watch.following import follow
         from ..watch.watch import WatchOptions
@@ -80,9 +94,8 @@ def _watch(values: flags.FlagValues, positional: list[str]) -> int:
     options = WatchOptions(every=values["every"].value, overlap=values["overlap"].value, **given)
     failed = follow(
         positional[0],
-        model,
+        lambda: _view(values),
         options,
-        weights=values["weights"].value,
         as_json=values["json"].value,
         top_k=values["top_k"].value,
         picture=values["timeline"].value,
@@ -90,10 +103,24 @@ def _watch(values: flags.FlagValues, positional: list[str]) -> int:
     return FAILED if failed else DONE
 
 
+def _view(values: flags.FlagValues):
+    """The network that the flags name, here or at a server."""
+    from ..watch.view import load_view, view_of
+
+    every, overlap = values["every"].value, values["overlap"].value
+    if not values["server"].value:
+        return load_view(values["model"].value, values["weights"].value, every, overlap)
+    from ..served import served_predictor
+    from ..serving.client import Client
+
+    client = Client(values["server"].value, timeout_s=values["timeout_s"].value)
+    return view_of(served_predictor(client), every, overlap)
+
+
 WATCH_COMMANDS = {
     "watch": Command(
         "say what a camera, a stream, a file or a folder that fills shows, as it comes",
-        "--model=DIR FILE|FOLDER|CAMERA|URL",
+        "--model=DIR|--server=URL FILE|FOLDER|CAMERA|URL",
         _define_watch,
         _watch,
     ),

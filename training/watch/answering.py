@@ -7,7 +7,7 @@ import numpy as np
 
 from ..evaluation.network import Network
 from ..evaluation.scoring import ClipScorer, score_clips
-from ..evaluation.viewing import BLOCK_FRAMES, sliding
+from ..evaluation.viewing import sliding
 from .feed import Segment
 
 Windows = Iterator[tuple[int, np.ndarray, np.ndarray]]
@@ -63,10 +63,9 @@ class Shared:
         self._window, self._hop = clip_frames // grid, every // grid
         self._ahead = length - clip_frames  # flow is of one frame more
         # No less than a window: of a video that is shorter, nothing is taken.
-        self._first = -(-max(network.smallest_block, length) // every) * every
-        self._block = max(1, BLOCK_FRAMES // every) * every
+        self._block = -(-max(network.smallest_block, length) // every) * every
         self.lookahead = network.reach.radius
-        self.needs = max(self._first, self._block) + self._ahead + 1
+        self.needs = self._block + self._ahead + 1
 
     def windows(self, segment: Segment) -> Windows:
         """As Answering has it."""
@@ -85,7 +84,7 @@ class Shared:
                 start += self._every
 
     def _features(self, segment: Segment, place: int) -> Iterator[np.ndarray]:
-        state, count = self._network.start(), self._first
+        state, count = self._network.start(), self._block
         # Of a video that ends, at least a frame is kept for its last block.
         spare = self._ahead + (0 if segment.live else 1)
         while taken := segment.take(place, count + spare, self._every):

@@ -1,19 +1,18 @@
 """`r21d watch`: a watch from its start to its end, printed and drawn."""
 
 import contextlib
-import os
 import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from ..data.video import probe
 from .report import Report
 from .source import FILE, find_source
 from .timeline import Timeline
-from .view import View, load_view
+from .view import View
 from .watch import WatchOptions, watch
 
 REDRAW_S = 30.0
@@ -22,18 +21,24 @@ REDRAW_S = 30.0
 
 def follow(
     source: str,
-    model: str | os.PathLike | View,
+    load: Callable[[], View],
     options: WatchOptions,
     *,
-    weights: str | None = None,
     as_json: bool = False,
     top_k: int = 3,
     picture: str | None = None,
 ) -> int:
     """Prints each answer as it comes, and at the end on stderr how it went.
 
-    `picture` names a PNG that gets the labels over time, at the end and every REDRAW_S before.
     SIGTERM ends a watch as Ctrl-C does.
+
+    Args:
+        source: as for `watch`.
+        load: what loads the network, or reaches it at a server, once the rest is known to be right.
+        options: how to watch.
+        as_json: a line of JSON for each answer and event; else a table.
+        top_k: labels of an answer.
+        picture: a PNG that gets the labels over time, at the end and every REDRAW_S before.
 
     Returns:
         How many files of a folder could not be read.
@@ -47,11 +52,7 @@ def follow(
     found = find_source(source)
     if found.kind == FILE:
         probe(found.place)  # before the network is loaded
-    view = (
-        model
-        if isinstance(model, View)
-        else load_view(model, weights, options.every, options.overlap)
-    )
+    view = load()
     every_s = view.every / view.preprocessing.frame_rate
     seconds = view.length / view.preprocessing.frame_rate
     _say(f"{found.name}: windows of {seconds:.2f} s every {every_s:.2f} s; {view.exactness}.")

@@ -18,13 +18,16 @@ from .source import FILE, FOLDER, Source
 
 # Seconds before the next try to reach a lost source: doubled from the first to the last.
 FIRST_PAUSE_S, LAST_PAUSE_S = 0.5, 10.0
+DAMAGE_EVERY_S = 10.0
+"""Seconds between two events that tell of packets that cannot be decoded."""
 
 
 @dataclass(frozen=True)
 class Event:
     """What happened to a source, besides what it shows.
 
-    kind: "lost", "back", "silent", "file" that is begun, "bad_file" that cannot be read. name: of
+    kind: "lost", "back", "silent", "damaged" packets that cannot be decoded, "file" that is begun,
+    "bad_file" that cannot be read. name: of
     the source or file. reason: why, or "".
     """
 
@@ -130,13 +133,16 @@ class Reader:
     def _read_connection(self) -> bool:
         """Reads from one connection; whether the source may give more on another."""
         with connect(self._source, self._timeout_s) as connection:
-            piece = None
+            piece, told, told_s = None, 0, -DAMAGE_EVERY_S
             for number, first_s, frame in on_grid(connection.frames(), self._numbers.frame_rate):
                 if number != piece:
                     piece = number
                     size = self._begin(frame.pixels.shape, connection.live, first_s)
                 if not self._feed.put(resize_frame(frame.pixels, size)):
                     return False
+                if connection.damaged > told and time.monotonic() - told_s >= DAMAGE_EVERY_S:
+                    told, told_s = connection.damaged, time.monotonic()
+                    self._tell(Event("damaged", self._source.name, f"{told:,} packets so far."))
             return connection.live
 
     def _begin(self, shape: tuple[int, ...], live: bool, first_s: float) -> tuple[int, int]:

@@ -13,6 +13,7 @@ _TEXTS = {
     "lost": "{name}: {reason} Trying again.",
     "back": "{name}: is back.",
     "silent": "{name}: {reason}",
+    "damaged": "{name}: cannot be decoded in part: {reason}",
     "bad_file": "{name}: {reason}",
     "file": "{name}",
 }

@@ -98,16 +98,24 @@ class Timeline:
         self._starts = {answer.piece: 0.0 if answer.live else end - answer.start_s * bool(end)}
 
     def _merge(self) -> None:
-        merged, self._merged = [], 2 * self._merged
+        self._merged *= 2
+        self._points = self._joined(across=False)
+        if len(self._points) > MAX_POINTS // 2 + 1:  # of many short pieces
+            self._points = self._joined(across=True)
+
+    def _joined(self, across: bool) -> list[_Point]:
+        """The points, neighbours made one up to `_merged` answers; of other pieces `across`."""
+        joined = []
         for point in self._points:
-            last = merged[-1] if merged else None
-            if last and last.piece == point.piece and last.count + point.count <= self._merged:
+            last = joined[-1] if joined else None
+            fits = last and (across or last.piece == point.piece)
+            if fits and last.count + point.count <= self._merged:
                 last.probabilities = last.probabilities + point.probabilities
-                last.end, last.count = point.end, last.count + point.count
+                last.end, last.piece = point.end, point.piece
+                last.count += point.count
             else:
-                merged.append(point)
-        # Many short pieces share no points: the oldest go.
-        self._points = merged[-MAX_POINTS:]
+                joined.append(point)
+        return joined
 
     def _keep_picture(self, at: float, answer: Answer) -> None:
         if self._pictures and at - self._pictures[-1][0] < self._apart_s:

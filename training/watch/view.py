@@ -28,7 +28,6 @@ from ..model_dir import load_run
 from ..predictor import Predictor, load_predictor
 from ..remote.copies import fetched
 from ..run_folder import ModelDir, run_files
-from ..serving.names import FILES
 from .answering import Alone, Answering, Shared
 
 
@@ -72,7 +71,7 @@ def load_view(
     every: int | None = None,
     overlap: str = "auto",
 ) -> View:
-    """A View by a run, a SavedModel that `export` wrote, or published weights.
+    """A View by a run, a version that `r21d export` wrote, or published weights.
 
     Args:
         model: as for `load_predictor`.
@@ -88,7 +87,7 @@ def load_view(
         if weights is None:
             return _by_network(*_published(str(model)), every, overlap)
     else:
-        with fetched(model, (*run_files(weights or WEIGHTS[0]), *FILES)) as folder:
+        with fetched(model, run_files(weights or WEIGHTS[0])) as folder:
             if ModelDir(folder).config.is_file():
                 return _by_network(*_of_run(folder, weights or WEIGHTS[0]), every, overlap)
     return view_of(load_predictor(model, weights), every, overlap)
@@ -102,8 +101,8 @@ def view_of(predictor: Predictor, every: int | None = None, overlap: str = "auto
     """
     if overlap == "share":
         raise ConfigError(
-            "overlap=share: a SavedModel and a server take whole clips. Leave it out, or give the "
-            "run or the published weights."
+            "overlap=share: exports and servers take whole clips. Leave it out, or give the run or "
+            "the published weights."
         )
     length, every = predictor.clip_frames, every or max(1, predictor.clip_frames // 2)
     return View(

@@ -113,8 +113,9 @@ class _Watch:
     def __init__(self, source: Source, view: View, options: WatchOptions, tell):
         self._source, self._view, self._options, self._tell = source, view, options, tell
         self._rate, self._skipped = view.preprocessing.frame_rate, 0
-        behind = max(READ_AHEAD, view.every, math.ceil(options.max_delay_s * self._rate))
-        self._feed = Feed(view.answering.needs + behind, self._goes_on)
+        waits = source.kind in (FILE, FOLDER)
+        behind = READ_AHEAD if waits else math.ceil(options.max_delay_s * self._rate)
+        self._feed = Feed(view.answering.needs + max(behind, view.every), self._goes_on)
         self._reader = Reader(source, self._feed, view.preprocessing, options.stall_s, self._hear)
         self._give_up_s = options.give_up_s or GIVE_UP_S[source.kind]
         self._silent = False
