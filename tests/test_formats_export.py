@@ -201,3 +201,15 @@ def test_threads_may_be_limited(tmp_path, name):
     clip = np.zeros((1, 4, 24, 24, 3), np.uint8)
     one, many = (open_session(tmp_path, name, threads)(clip) for threads in (1, None))
     np.testing.assert_allclose(one["probabilities"], many["probabilities"], atol=1e-5)
+
+
+@pytest.mark.parametrize("name", RUNTIMES)
+def test_versions_at_urls(run, video, name):
+    """TensorFlow's own file system in memory; the file that makes a version whole comes last."""
+    need(name)
+    out = f"ram://formats/{name}"
+    assert convert(run, out, name).place == f"{out}/1"
+    with pytest.raises(FileExistsError, match=f"{out}/1 exists already"):
+        convert(run, out, name, version=1)
+    found, expected = (predict(load_predictor(model), video, 1) for model in (f"{out}/1", run))
+    np.testing.assert_allclose(found.scores, expected.scores, atol=1e-5)

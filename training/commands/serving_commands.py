@@ -71,7 +71,7 @@ def _convert(values: flags.FlagValues, source: str, out: str) -> int:
         row = check_format(name, precision)
     except ConfigError as error:
         raise UsageError(str(error)) from None
-    print(f"{row.runtime}, {precision}: {PRECISIONS[precision]}. What it cannot, as tf can:")
+    print(f"{row.runtime}, {precision}: {PRECISIONS[precision]}. Unlike tf, it does not:")
     print("".join(f"  - {line}\n" for line in row.cannot), end="", flush=True)
     with starting_quietly():  # converters and runtimes tell of each step
         from ..formats.convert import convert
