@@ -11,6 +11,7 @@ folders for versions, and replays the warm-up file of each before it answers.
 
 import contextlib
 import json
+import math
 import os
 import pathlib
 import sys
@@ -37,6 +38,7 @@ CODES = {code.value[0]: code.name for code in grpc.StatusCode}
 NUMBERS = {name: number for number, name in CODES.items()}
 POLL_S = 0.05
 NUM_THREADS = 8
+MOST_VALUES = 1 << 25  # of a tensor; TensorFlow itself asks its allocator for them
 for _name in ("NO_PROXY", "no_proxy"):  # its clients find it, whatever proxy is set
     os.environ.setdefault(_name, "127.0.0.1")
 
@@ -85,7 +87,7 @@ class Servable:
             )
         feeds, outputs, call = self._call(name)
         try:
-            values = call(*(tf.make_ndarray(request.inputs[key]) for key in feeds))
+            values = call(*(_array(request.inputs[key]) for key in feeds))
         except tf.errors.OpError as error:
             raise Refused(CODES[error.error_code], error.message) from None
         except (ValueError, TypeError) as error:  # a tensor that contradicts itself
@@ -112,6 +114,14 @@ class Servable:
                 call = self._session._make_callable_from_options(options)
                 self._calls[name] = (list(signature.inputs), list(signature.outputs), call)
             return self._calls[name]
+
+
+def _array(proto):
+    """The array of a tensor, if it is one: a few bytes may say that they are a terabyte."""
+    shape = [dim.size for dim in proto.tensor_shape.dim]
+    if min(shape, default=0) < 0 or math.prod(shape) > MOST_VALUES:
+        raise ValueError(f"tensor parsing error: shape {shape}")
+    return tf.make_ndarray(proto)
 
 
 class Core:
