@@ -52,7 +52,8 @@ def test_blocks_give_what_the_whole_video_gives(variant):
     model = network(variant)
     through_time = ThroughTime(model)
     smallest = through_time.smallest_block
-    sizes = [smallest, smallest + 3, smallest + 1, smallest]
+    stride = through_time.reach.stride
+    sizes = [smallest, smallest + 3, stride, 2 * stride, smallest + 1, stride, smallest]
     frames, bounds = video(sum(sizes)), [0, *np.cumsum(sizes).tolist()]
     whole = model(frames, training=False).numpy()
     np.testing.assert_allclose(

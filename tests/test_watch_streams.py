@@ -136,6 +136,11 @@ def test_packets_that_are_damaged_are_told_and_gone_past(view, film, server):
     assert {event.kind for event in told} == {"damaged"}
 
 
+@pytest.mark.parametrize("limit", ["give_up_s", "duration_s"])
+def test_a_folder_in_which_nothing_happens_is_left_in_the_end(view, tmp_path, limit):
+    assert list(watch(str(tmp_path), view, WatchOptions(**{limit: 0.5}))) == []
+
+
 def test_what_is_no_video_is_told_at_once(view, server):
     url = server.serve("page.html", b"<html>no video</html>")
     for address in (url, server.url + "/none", "rtsp://127.0.0.1:9/live"):

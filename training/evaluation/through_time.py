@@ -62,7 +62,7 @@ class ThroughTime:
 
     @property
     def smallest_block(self) -> int:
-        """Frames of a block with which every layer has something to do."""
+        """Frames of a first block with which every layer has something to do."""
         return self.reach.radius + self.reach.stride
 
     def state_signature(self) -> list[tf.TensorSpec]:
@@ -77,7 +77,9 @@ class ThroughTime:
         """The features that the next block completes, and the state after it.
 
         Args:
-            frames: float32 (1, n, H, W, C), normalised, n at least `smallest_block`.
+            frames: float32 (1, n, H, W, C), normalised, n at least `smallest_block`; after
+                the first block also any multiple of `reach.stride`, which completes n / stride
+                features.
             last: bool, whether the video ends with them; then all features come out.
             state: of `start`, or of the block before.
         """
