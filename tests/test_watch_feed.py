@@ -129,6 +129,19 @@ def test_frames_that_nobody_took_before_the_segment_ended_are_known_to_be_cut():
     assert windows(second, 4, 2) == [(0, [0, 1, 2, 3])] and not second.cut
 
 
+def test_frames_of_a_live_source_that_are_late_are_not_taken_though_they_are_there():
+    feed = Feed(20, lambda silence_s: True, late_s=0.05)
+    for live in (True, False):
+        feed.begin(segment(live))
+        for number in range(10):
+            feed.put(frame(number))
+    feed.finish()
+    time.sleep(0.1)
+    first, second = feed.segments()
+    assert windows(first, 4, 2) == [] and first.cut
+    assert len(windows(second, 4, 2)) == 4 and not second.cut
+
+
 def test_an_error_of_reading_comes_behind_the_frames():
     feed, part = feed_of(9), segment(False)
     feed.begin(part)

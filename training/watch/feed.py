@@ -22,10 +22,11 @@ class Feed:
         room: frames that are held at most.
         waiting: called with the seconds since the last frame while nothing comes, on the thread
             that answers; False ends the watch, and it may raise.
+        late_s: frames of a live source that came so long ago are not taken any more.
     """
 
-    def __init__(self, room: int, waiting: Callable[[float], bool]):
-        self._room, self._waiting = room, waiting
+    def __init__(self, room: int, waiting: Callable[[float], bool], late_s: float = math.inf):
+        self._room, self._waiting, self._late_s = room, waiting, late_s
         self._changed = threading.Condition()
         self._frames: deque[np.ndarray] = deque()
         self._arrivals: deque[float] = deque(maxlen=4 * room)
@@ -104,12 +105,15 @@ class Feed:
                 oldest = self._next - len(self._frames) - segment.first
                 stop = segment.length
                 newest = self._next - segment.first if stop is None else stop
-                if start < oldest:
+                due = start + count <= newest
+                late = segment.live and due and self._age_s(segment, start + count) > self._late_s
+                if start < oldest or late:
                     segment.cut = True
-                    missed = math.ceil((oldest - start) / step)
+                    missed = max(1, math.ceil((oldest - start) / step))
                     start += step * max(missed, (newest - count - start) // step)
+                    continue
                 self._forget(segment.first + min(start, newest))
-                if start + count <= newest:
+                if due:
                     at = segment.first + start - (self._next - len(self._frames))
                     segment.cut = False
                     return start, np.stack(list(islice(self._frames, at, at + count)))
@@ -129,6 +133,9 @@ class Feed:
         with self._changed:
             place = number - (self._next - len(self._arrivals))
             return self._arrivals[max(0, place)]
+
+    def _age_s(self, segment: "Segment", end: int) -> float:
+        return time.monotonic() - self.arrived_s(segment.first + end - 1)
 
     def _wait(self) -> bool:
         self._changed.wait(WAKE_S)
@@ -170,9 +177,9 @@ class Segment:
     def take(self, start: int, count: int, step: int) -> tuple[int, np.ndarray] | None:
         """The number of the first frame, `start`, and `count` frames from there (n, H, W, 3).
 
-        Waits for them. Where they have been dropped, `start` grows by a multiple of `step`, to the
-        newest frames that are all there. What is before it is forgotten. None: the segment or the
-        watch ends before.
+        Waits for them. Where they have been dropped or are late, `start` grows by a multiple of
+        `step`, to the newest frames that are all there. What is before it is forgotten. None: the
+        segment or the watch ends before.
         """
         return self.feed.take(self, start, count, step)
 

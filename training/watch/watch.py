@@ -115,7 +115,8 @@ class _Watch:
         self._rate, self._skipped = view.preprocessing.frame_rate, 0
         waits = source.kind in (FILE, FOLDER)
         behind = READ_AHEAD if waits else math.ceil(options.max_delay_s * self._rate)
-        self._feed = Feed(view.answering.needs + max(behind, view.every), self._goes_on)
+        room = view.answering.needs + max(behind, view.every)
+        self._feed = Feed(room, self._goes_on, options.max_delay_s)
         self._reader = Reader(source, self._feed, view.preprocessing, options.stall_s, self._hear)
         self._give_up_s = options.give_up_s or GIVE_UP_S[source.kind]
         self._silent = False
