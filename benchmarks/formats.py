@@ -4,9 +4,10 @@
 
 Networks of full size, random but with the statistics of the clips (random_run.py), are exported by
 `training/formats`, quantised by some clips and shown others; all exports of a network lie in one
-process and are shown each clip in turn. Then networks are trained by the recipe demo, exported the
-same way and tested on their held-out videos. Writes benchmarks/formats.md, and beside it
-formats.json, from which a later run keeps what it does not measure again.
+process and are shown each clip in turn. Then networks that are trained, by the recipe demo or
+before (--runs), are exported the same way and tested on their held-out videos. Writes
+benchmarks/formats.md, and beside it formats.json, from which a later run keeps what it does not
+measure again.
 """
 
 import argparse
@@ -34,10 +35,13 @@ def main() -> None:
             row = in_fresh_process(measure, variant, videos, vars(options))
             ledger[variant] = row | conditions(*PACKAGES)
             write_text(options.out, report(ledger.rows))
+        runs = list(options.runs)
         for variant in options.trained:
-            print(f"{variant}, trained", flush=True)
-            row = in_fresh_process(measure_trained, variant, vars(options))
-            ledger[f"{variant}, trained"] = row | conditions(*PACKAGES)
+            runs.append(pathlib.Path(folder, variant))
+            in_fresh_process(_train, variant, runs[-1], options.epochs)
+        for run in runs:
+            row = in_fresh_process(measure_trained, run, vars(options))
+            ledger[row["name"]] = row | conditions(*PACKAGES)
             write_text(options.out, report(ledger.rows))
     print(report(ledger.rows))
 
@@ -70,28 +74,28 @@ def measure(variant: str, videos: pathlib.Path, options: dict) -> dict:
     cells = {"keras": {"seconds": statistics.median(keras_s)}}
     for name, export in exports.items():
         scores = np.concatenate(found[name].pop("scores"))
-        cells[name] = {**export, **found[name], "largest": float(np.abs(scores - wanted).max())}
-    return {"variant": variant, "clips": len(clips), "cells": cells}
+        sizes = {key: export[key] for key in ("size", "convert_s")}
+        cells[name] = {**sizes, **found[name], "largest": float(np.abs(scores - wanted).max())}
+    return {"name": variant, "clips": len(clips), "cells": cells}
 
 
-def measure_trained(variant: str, options: dict) -> dict:
+def measure_trained(run: pathlib.Path, options: dict) -> dict:
     """A row: of each export of a trained network, what it says of held-out videos."""
     import numpy as np
 
     from r21d_keras.training.data.datasets import load_dataset
     from r21d_keras.training.predictor import load_predictor
-    from r21d_keras.training.recipes import resolve
-    from r21d_keras.training.train import train
+    from r21d_keras.training.run_folder import ModelDir
 
+    config, _ = ModelDir(run).read_run()
+    videos = load_dataset(config, "test")
     with tempfile.TemporaryDirectory() as folder:
-        run = pathlib.Path(folder, "run")
-        sizes = {"epochs": options["epochs"]} if options["epochs"] else {}
-        config = resolve("demo", overrides={"model_dir": str(run), "variant": variant, **sizes})
-        train(config)
-        videos, seen = load_dataset(config, "test"), pathlib.Path(folder, "seen")
-        seen.mkdir()
+        if config.dataset == "motion":  # whose training videos are drawn, and lie nowhere
+            seen = [_motion_videos(pathlib.Path(folder))]
+        else:
+            seen = list(load_dataset(config, "train").paths)
         out, num_clips = pathlib.Path(folder, "out"), options["calibration_clips"]
-        exports = _exported(run, out, [_motion_videos(seen)], num_clips)
+        exports = _exported(run, out, seen, num_clips)
         places = {"keras": str(run)} | {name: export["place"] for name, export in exports.items()}
         scores = {
             name: np.stack([_video_scores(predictor, path) for path in videos.paths])
@@ -107,7 +111,18 @@ def measure_trained(variant: str, options: dict) -> dict:
         }
         for name, found in scores.items()
     }
-    return {"variant": variant, "clips": len(truth), "cells": cells}
+    seen = f"{config.stream} of {config.dataset}, {config.epochs} epochs"
+    name = f"{config.variant}, trained on {seen}"
+    return {"name": name, "clips": len(truth), "cells": cells}
+
+
+def _train(variant: str, run: pathlib.Path, epochs: int | None) -> None:
+    from r21d_keras.training.recipes import resolve
+    from r21d_keras.training.train import train
+
+    print(f"{variant}: training", flush=True)
+    sizes = {"epochs": epochs} if epochs else {}
+    train(resolve("demo", overrides={"model_dir": str(run), "variant": variant, **sizes}))
 
 
 def _video_scores(predictor, path: str):
@@ -211,6 +226,8 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--width_multiplier", type=float, default=1.0)
     trained = {**families, "default": ["r2plus1d_10", "r3d_10", "mc3_10"]}
     parser.add_argument("--trained", **trained, help="variants to train by the recipe demo")
+    paths = {"type": lambda text: [pathlib.Path(word) for word in text.split(",")], "default": []}
+    parser.add_argument("--runs", **paths, help="folders of runs that are trained already")
     parser.add_argument("--epochs", type=int, help="of their training (default: the recipe's)")
     parser.add_argument("--out", type=pathlib.Path, default=HERE / "formats.md")
     return parser.parse_args()

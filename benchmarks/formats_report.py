@@ -27,7 +27,7 @@ def report(rows: dict[str, dict]) -> str:
 
 def _network(row: dict) -> list[str]:
     keras = row["cells"]["keras"]
-    lines = [f"## {row['variant']}", "", HEAD, RULE]
+    lines = [f"## {row['name']}", "", HEAD, RULE]
     lines.append(f"| Keras | | | | {1e3 * keras['seconds']:.0f} | |")
     for name, cell in row["cells"].items():
         if name != "keras":
@@ -44,7 +44,7 @@ def _network(row: dict) -> list[str]:
 
 
 def _trained(row: dict) -> list[str]:
-    lines = [f"## {row['variant']}, trained by the recipe demo", ""]
+    lines = [f"## {row['name']}", ""]
     lines += [
         "| | size, kB | accuracy | same best | difference |",
         "| --- | --- | --- | --- | --- |",

@@ -47,10 +47,10 @@ def test_formats_have_a_table_for_each_network():
         "LiteRT int8": {"accuracy": 0.975, "same_best": 0.98, "largest": 0.125, "size": 40_000},
     }
     rows = {
-        "mc3_18": {"variant": "mc3_18", "clips": 12, "cells": cells, **ABOUT},
-        "mc3_10, trained": {"variant": "mc3_10", "clips": 160, "cells": learned, **ABOUT},
+        "mc3_18": {"name": "mc3_18", "clips": 12, "cells": cells, **ABOUT},
+        "mc3_10": {"name": "mc3_10, trained on motion", "clips": 160, "cells": learned, **ABOUT},
     }
     text = formats_report.report(rows)
     assert "| Keras | | | | 750 | |\n| OpenVINO int8 | 2.5 | 3 | 0.2 | 500 | 1.0e-07 |\n" in text
-    assert "## mc3_10, trained by the recipe demo" in text
+    assert "## mc3_10, trained on motion" in text
     assert "| Keras | | 100.0% | | |\n| LiteRT int8 | 40 | 97.5% | 98.0% | 1.2e-01 |\n" in text
