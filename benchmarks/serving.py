@@ -86,7 +86,7 @@ def measure(variant: str, batch: int, folder: pathlib.Path, options) -> dict:
     finally:
         for worker in workers.values():
             worker.close()
-    return {"variant": variant, "batch": batch, "cells": cells}
+    return {"variant": variant, "batch": batch, "shape": options.shape, "cells": cells}
 
 
 def _make(variant: str, folder: pathlib.Path, options) -> None:

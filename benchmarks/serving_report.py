@@ -16,8 +16,8 @@ SAME_RUNTIME = {  # ours: torchvision's network in the same runtime and precisio
 WHAT = """\
 # Exports beside torchvision
 
-Clips of 16x112x112, 400 classes, float32 where nothing else is said. Every line is a process of its
-own; all were asked in turn, one at a time, with as many threads as there are cores. Latency: median
+400 classes, float32 where nothing else is said. Every line is a process of its own, with random
+weights, in which convolutions take as long as with others; all were asked in turn, one at a time, with as many threads as there are cores. Latency: median
 of a batch, with the quartiles. Of eager: torchvision's best eager median over this one, above 1
 where this is the faster. Load: from the files to the first answer, imports left out. Peak: the most
 resident memory of the process, its framework included. Size: of the files. Exports of ours take
@@ -34,7 +34,8 @@ def report(rows: dict[str, dict]) -> str:
         timed = {name: cell for name, cell in row["cells"].items() if cell.get("seconds")}
         medians = {name: statistics.median(cell["seconds"]) for name, cell in timed.items()}
         eager = min((medians[name] for name in EAGER if name in medians), default=0.0)
-        lines += [f"## {row['variant']}, {row['batch']} clips", "", HEAD, f"|{' --- |' * 8}"]
+        clips = f"{row['batch']} clips of {'x'.join(map(str, row['shape']))}"
+        lines += [f"## {row['variant']}, {clips}", "", HEAD, f"|{' --- |' * 8}"]
         lines += [_line(name, cell, row["batch"], eager) for name, cell in row["cells"].items()]
         lines += ["", *_aims(medians, eager), "", _conditions(row), ""]
     return "\n".join(lines)

@@ -2,6 +2,7 @@
 
 from benchmarks import formats_report, serving_report
 
+SHAPE = [16, 112, 112]
 ABOUT = {"date": "2026-11-23", "machine": "a CPU, 2 cores", "versions": "Python 3.11", "load": 0.5}
 
 
@@ -22,9 +23,10 @@ def test_serving_says_what_the_aims_come_to():
         "torchvision in ONNX Runtime": cell(0.6),
     }
     text = serving_report.report(
-        {"row": {"variant": "mc3_18", "batch": 8, "cells": cells, **ABOUT}}
+        {"row": {"variant": "mc3_18", "batch": 8, "shape": SHAPE, "cells": cells, **ABOUT}}
     )
     assert "| OpenVINO, int8 | 100 | 100-100 | 80.00 | 8.00 | 1.0 | 500 | 2.0 |" in text
+    assert "## mc3_18, 8 clips of 16x112x112" in text
     assert "| torchvision, compiled | failed: took more than 600 s |" in text
     assert "- Fastest: OpenVINO, int8, 8.00 times torchvision's best eager." in text
     assert "- Fastest in float32: OpenVINO, 2.00 times." in text
@@ -34,7 +36,13 @@ def test_serving_says_what_the_aims_come_to():
 
 
 def test_serving_without_torchvision_has_no_aims():
-    row = {"variant": "mc3_18", "batch": 1, "cells": {"OpenVINO": cell(0.5)}, **ABOUT}
+    row = {
+        "variant": "mc3_18",
+        "batch": 1,
+        "shape": SHAPE,
+        "cells": {"OpenVINO": cell(0.5)},
+        **ABOUT,
+    }
     text = serving_report.report({"row": row})
     assert "- Fastest" not in text and "| OpenVINO | 500 |" in text
 
