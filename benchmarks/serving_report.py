@@ -17,12 +17,12 @@ WHAT = """\
 # Exports beside torchvision
 
 400 classes, float32 where nothing else is said. Every line is a process of its own, with random
-weights, in which convolutions take as long as with others; all were asked in turn, one at a time, with as many threads as there are cores. Latency: median
-of a batch, with the quartiles. Of eager: torchvision's best eager median over this one, above 1
-where this is the faster. Load: from the files to the first answer, imports left out. Peak: the most
-resident memory of the process, its framework included. Size: of the files. Exports of ours take
-pixels and normalise them within, torchvision's network takes them prepared. Written by
-benchmarks/serving.py.
+weights, whose convolutions take as long as others; all were asked in turn, one at a time, with as
+many threads as there are cores. Latency: median of a batch, with the quartiles. Of eager:
+torchvision's best eager median over this one, above 1 where this is the faster. Load: from the
+files to the first answer, imports left out. Peak: the most resident memory of the process, its
+framework included. Size: of the files. Exports of ours take pixels and normalise them within,
+torchvision's network takes them prepared. Written by benchmarks/serving.py.
 """
 HEAD = "| | latency, ms | quartiles | clips/s | of eager | load, s | peak, MiB | size, MB |"
 
