@@ -14,6 +14,7 @@ from r21d_keras.training.watch.source import find_source
 from r21d_keras.training.watch.view import load_view
 from r21d_keras.training.watch.watch import WatchOptions, watch
 from tests.camera import Camera, camera
+from tests.http_server import Answer
 
 PATIENT = WatchOptions(stall_s=5.0, give_up_s=120.0)
 
@@ -121,6 +122,14 @@ def test_a_file_on_a_web_server_is_watched_to_its_end(view, film, server, suffix
         assert not answer.live and answer.skipped == 0
         assert answer.start_s == pytest.approx(one.start_s, abs=0.002)
         np.testing.assert_allclose(answer.probabilities, one.probabilities, atol=1e-5)
+
+
+def test_a_file_whose_server_breaks_off_is_not_begun_again(view, film, server):
+    content, answers = film(".mkv").read_bytes(), []
+    url = server.serve("film.mkv", content, Answer(cut=2 * len(content) // 3))
+    with pytest.raises(LostError, match="is lost"):
+        answers.extend(watch(url, view, PATIENT))
+    assert {answer.piece for answer in answers} == {0} and len(answers) < 18
 
 
 def test_packets_that_are_damaged_are_told_and_gone_past(view, film, server):

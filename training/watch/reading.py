@@ -61,7 +61,7 @@ class Reader:
         self._source, self._feed, self._numbers = source, feed, numbers
         self._timeout_s, self._tell = timeout_s, tell
         self._thread = threading.Thread(target=self._run, name="r21d-watch", daemon=True)
-        self._begun_s, self._num_segments = time.monotonic(), 0
+        self._begun_s, self._num_segments, self._live = time.monotonic(), 0, True
         self.trouble = ""
         """Why the source gives nothing at present; "" where it does."""
 
@@ -121,7 +121,7 @@ class Reader:
                     return
                 raise LostError(self._source.name, "it has ended.")
             except LostError as error:
-                if not self._num_segments:
+                if not self._num_segments or not self._live:
                     raise
                 self.trouble = error.reason
             if self._num_segments > before:
@@ -133,7 +133,7 @@ class Reader:
     def _read_connection(self) -> bool:
         """Reads from one connection; whether the source may give more on another."""
         with connect(self._source, self._timeout_s) as connection:
-            piece, told, told_s = None, 0, -DAMAGE_EVERY_S
+            self._live, piece, told, told_s = connection.live, None, 0, -DAMAGE_EVERY_S
             for number, first_s, frame in on_grid(connection.frames(), self._numbers.frame_rate):
                 if number != piece:
                     piece = number
