@@ -236,6 +236,7 @@ BODIES = {
     "too large": b'{"instances": [{"clips": [[[[[256, 1, 1]]]]]}]}',
     "nested": f'{{"instances": [{{"clips": {NESTED}}}]}}'.encode(),
     "null": b'{"instances": [null]}',
+    "1 pixel": b'{"instances": [{"clips": [[[[1, 1, 1]]]]}]}',
 }
 
 
