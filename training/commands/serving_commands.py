@@ -28,8 +28,8 @@ def _define_export(values: flags.FlagValues) -> None:
         flags.DEFINE_enum(name, next(iter(known)), list(known), text, flag_values=values)
     flags.DEFINE_multi_string(
         "calibrate",
-        [],
-        "int8: a video, or a folder of videos, like those to be shown; may be given several times",
+        None,
+        "int8: a video, or a folder of videos, like those to be shown",
         flag_values=values,
     )
 
@@ -79,7 +79,7 @@ def _convert(values: flags.FlagValues, source: str, out: str) -> int:
         asked = {name: values[name].value for name in ("version", "weights")}
         if values["calibration_clips"].present:
             asked["num_clips"] = values["calibration_clips"].value
-        made = convert(source, out, name, precision, values["calibrate"].value, **asked)
+        made = convert(source, out, name, precision, values["calibrate"].value or [], **asked)
     print(f"{row.runtime}: {made.agreement}")
     print(f"{row.files[0]}: {made.place}\nTry it: r21d predict --model={made.place} VIDEO")
     return DONE
