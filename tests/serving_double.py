@@ -38,7 +38,7 @@ CODES = {code.value[0]: code.name for code in grpc.StatusCode}
 NUMBERS = {name: number for number, name in CODES.items()}
 POLL_S = 0.05
 NUM_THREADS = 8
-MOST_VALUES = 1 << 25  # of a tensor; TensorFlow itself asks its allocator for them
+MOST_VALUES = 1 << 25  # of a tensor that says fewer; TensorFlow itself asks its allocator
 for _name in ("NO_PROXY", "no_proxy"):  # its clients find it, whatever proxy is set
     os.environ.setdefault(_name, "127.0.0.1")
 
@@ -119,7 +119,8 @@ class Servable:
 def _array(proto):
     """The array of a tensor, if it is one: a few bytes may say that they are a terabyte."""
     shape = [dim.size for dim in proto.tensor_shape.dim]
-    if min(shape, default=0) < 0 or math.prod(shape) > MOST_VALUES:
+    filled = math.prod(shape) > MOST_VALUES and not proto.tensor_content
+    if min(shape, default=0) < 0 or filled:
         raise ValueError(f"tensor parsing error: shape {shape}")
     return tf.make_ndarray(proto)
 
