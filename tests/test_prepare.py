@@ -160,8 +160,10 @@ def test_one_process_at_a_time(begin, tmp_path, tiny_videos):
     process = begin(out)
     while process.poll() is None and not journal_lines(out):
         time.sleep(0.002)
+    process.send_signal(signal.SIGSTOP)  # or it might be done before this one has begun
     with pytest.raises(ConfigError, match="Another process is preparing"):
         prepare(plan_of(tiny_videos), out, processes=1)
+    process.send_signal(signal.SIGCONT)
     process.send_signal(signal.SIGINT)
     assert process.wait() != 0
 
