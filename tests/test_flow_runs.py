@@ -31,7 +31,7 @@ from r21d_keras.training.model_dir import load_run
 from r21d_keras.training.predict import predict
 from r21d_keras.training.predictor import load_predictor
 from r21d_keras.training.recipes import resolve
-from r21d_keras.training.serving.names import CLIPS_FLOAT, METADATA, SIGNATURES
+from r21d_keras.training.serving.names import CLIPS_FLOAT, DESCRIBE, METADATA, SIGNATURES
 from r21d_keras.training.serving.saved_model import export
 from r21d_keras.training.train import train
 from r21d_keras.zoo.preprocessing import FLOW
@@ -157,7 +157,7 @@ def test_a_run_and_its_export_say_what_the_model_says(run, exported, videos):
 
 def test_signatures_take_flow(run, exported, videos):
     loaded = tf.saved_model.load(str(exported))
-    assert set(loaded.signatures) == set(SIGNATURES["flow"])
+    assert set(loaded.signatures) == {*SIGNATURES["flow"], DESCRIBE}
     flow, expected = by_hand(run, videos[0], 2)
     numbers = load_run(run)[0].preprocessing
     for name, clips in (("serving_default", flow), (CLIPS_FLOAT, normalise(flow, numbers))):

@@ -2,10 +2,12 @@
 
 import re
 
+import numpy as np
 import pytest
 import tensorflow as tf
 
 from r21d_keras.training.cli import main
+from r21d_keras.training.serving.comparison import WrongError, compared
 from r21d_keras.training.serving.names import BATCHING, WARMUP
 from r21d_keras.training.serving.saved_model import export
 
@@ -53,6 +55,14 @@ def models(tiny_run, tmp_path_factory):
 
 def failed(rows):
     return {name: detail for result, name, detail in rows if result == "FAILED"}
+
+
+def test_answers_that_are_no_numbers_are_wrong():
+    own = {"embedding": np.zeros((1, 2), np.float32), "probabilities": np.ones((1, 2), np.float32)}
+    assert compared(own, own) == 0.0
+    for name in own:
+        with pytest.raises(WrongError, match="differs by nan"):
+            compared({**own, name: np.array([[1.0, np.nan]], np.float32)}, own)
 
 
 def test_other_weights_and_other_versions_are_told(models, tiny_run, tmp_path, capsys):
