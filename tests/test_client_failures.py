@@ -13,6 +13,7 @@ import pytest
 
 from r21d_keras.training.cli import main
 from r21d_keras.training.serving import Client
+from r21d_keras.training.serving.retries import retried
 from r21d_keras.training.serving.saved_model import export
 from r21d_keras.training.serving.transport import ServerError, address_of
 from tests.http_server import Answer
@@ -62,6 +63,17 @@ def test_a_busy_server_is_asked_again_and_one_that_stays_so_is_named(server):
     with Client(f"{server.url}/mine", timeout_s=0.5) as client:
         with pytest.raises(ServerError, match="UNAVAILABLE for 0.5 s: too busy. Look whether"):
             client.versions()
+
+
+def test_what_a_server_has_said_is_told_where_there_is_no_time_for_another_answer():
+    codes = iter(["UNAVAILABLE", "DEADLINE_EXCEEDED"])
+
+    def ask(left_s):
+        raise ServerError(next(codes), "too busy")
+
+    with pytest.raises(ServerError) as raised:
+        retried(ask, 60.0)
+    assert raised.value.code == "UNAVAILABLE" and next(codes, None) is None
 
 
 @pytest.mark.parametrize("kind", ["grpc", "http"])

@@ -24,12 +24,15 @@ def retried(ask: Callable[[float], Value], timeout_s: float) -> Value:
     Raises:
         ServerError: the last one, when time is over; at once, one that will not pass.
     """
-    until_s, pause_s = time.monotonic() + timeout_s, _FIRST_PAUSE_S
+    until_s, pause_s, told = time.monotonic() + timeout_s, _FIRST_PAUSE_S, None
     while True:
         left_s = until_s - time.monotonic()
         try:
             return ask(max(left_s, 1e-3))
         except ServerError as error:
+            if told and error.code == "DEADLINE_EXCEEDED":
+                raise told from None  # why the time is over; that the last try was short is not
+            told = error
             # Clients that were refused together do not come back together.
             wait_s = pause_s * random.uniform(0.5, 1.0)
             passing = error.code in _PASSING and not _is_too_large(error)
