@@ -163,9 +163,7 @@ def test_one_process_at_a_time(begin, tmp_path, tiny_videos):
     process.send_signal(signal.SIGSTOP)  # or it might be done before this one has begun
     with pytest.raises(ConfigError, match="Another process is preparing"):
         prepare(plan_of(tiny_videos), out, processes=1)
-    process.send_signal(signal.SIGCONT)
-    process.send_signal(signal.SIGINT)
-    assert process.wait() != 0
+    assert process.poll() is None
 
 
 def test_a_video_that_crashes_its_decoder_is_found(tiny_videos, tmp_path):
