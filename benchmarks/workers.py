@@ -40,41 +40,41 @@ OPTIONS = {
     "num_cpu_replicas": 1,
 }
 CASES = {
-    "1 worker": (1, BATCH),
-    "2 workers, each with as many clips": (2, 2 * BATCH),
-    "2 workers, which share these clips": (2, BATCH),
+    "1 worker": (1, BATCH, True),
+    "2 workers, each with as many clips": (2, 2 * BATCH, True),
+    "the same, sync_bn off": (2, 2 * BATCH, False),
+    "2 workers, which share these clips": (2, BATCH, True),
+    "the same clips shared, sync_bn off": (2, BATCH, False),
 }
-"""Number of workers, and clips a step of all together."""
+"""Number of workers, clips a step of all together, batch statistics over all replicas or not."""
 
 
 def main() -> None:
     options = _options()
     ledger = Ledger(options.out.with_suffix(".json"))
     for number in range(options.rounds):
-        for name, (workers, batch) in CASES.items():
+        for name, case in CASES.items():
             key = f"{name}, round {number + 1}"
             if key not in ledger:
                 print(key, flush=True)
-                ledger[key] = {"case": name, "clips_per_s": rate(workers, batch)} | conditions(
-                    *PACKAGES
-                )
+                ledger[key] = {"case": name, "clips_per_s": rate(*case)} | conditions(*PACKAGES)
                 write_text(options.out, report(ledger.rows))
     print(report(ledger.rows))
 
 
-def rate(workers: int, batch: int) -> float:
+def rate(workers: int, batch: int, sync_bn: bool) -> float:
     """Clips a second of all workers together, in the median of the later epochs."""
     with tempfile.TemporaryDirectory() as folder:
-        _train(workers, batch, pathlib.Path(folder))
+        _train(workers, batch, sync_bn, pathlib.Path(folder))
         with open(pathlib.Path(folder) / "run" / "history.csv", encoding="utf-8") as file:
             seconds = [float(row["seconds"]) for row in csv.DictReader(file)][1:]
     return batch * STEPS / statistics.median(seconds)
 
 
-def _train(workers: int, batch: int, folder: pathlib.Path) -> None:
+def _train(workers: int, batch: int, sync_bn: bool, folder: pathlib.Path) -> None:
     strategy = "one" if workers == 1 else "multi_worker_mirrored"
     wanted = OPTIONS | {"global_batch_size": batch, "clips_per_epoch": batch * STEPS}
-    wanted |= {"strategy": strategy, "model_dir": str(folder / "run")}
+    wanted |= {"strategy": strategy, "sync_bn": sync_bn, "model_dir": str(folder / "run")}
     command = [sys.executable, "-m", "r21d_keras.training.cli", "train", "--recipe=demo"]
     command += [f"--{name}={value}" for name, value in wanted.items()]
     ports, processes = _free_ports(workers), []
@@ -120,13 +120,14 @@ def report(rows: dict) -> str:
         f"own and talks over loopback. {OPTIONS['variant']}, channels x "
         f"{OPTIONS['width_multiplier']:g}, clips of {OPTIONS['clip_frames']} frames of "
         f"{OPTIONS['crop_size']}x{OPTIONS['crop_size']}, statistics of batch normalisation over "
-        f"all replicas; medians of {len(rates['1 worker'])} rounds, least and most.",
+        f"all replicas but where sync_bn is off; medians of {len(rates['1 worker'])} rounds, least "
+        "and most.",
         "",
         "| | clips a step | clips/s | against 1 worker | efficiency |",
         "| --- | --- | --- | --- | --- |",
     ]
     for name, found in rates.items():
-        workers, batch = CASES[name]
+        workers, batch, _ = CASES[name]
         middle = statistics.median(found)
         lines.append(
             f"| {name} | {batch} | {middle:.1f} ({min(found):.1f} to {max(found):.1f}) | "
@@ -137,8 +138,9 @@ def report(rows: dict) -> str:
 
 AFTER = (
     "Efficiency is clips a second against as many times those of one worker. What is lost is the "
-    "exchange of gradients and statistics, which on one machine also takes these two cores' time, "
-    "and the wait for the slower worker. Where it is above 100 %, other work has disturbed the "
+    "exchange of gradients, once a step, and of batch statistics, forward and backward for each of "
+    "the 37 batch normalisations, which on one machine also takes these two cores' time, and the "
+    "wait for the slower worker. Where it is above 100 %, other work has disturbed the "
     "rounds of one worker more: measure again on a machine that is idle.",
     "",
 )
