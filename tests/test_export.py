@@ -180,12 +180,23 @@ def test_weights_that_are_not_finite_are_refused(tiny_run, tmp_path):
     assert not (tmp_path / "exports").exists()
 
 
-def test_published_weights_are_exported_by_name(motion_videos, tmp_path, monkeypatch):
-    row = cached_rows.row_of(labels=None)
-    (tmp_path / row.file_name).write_bytes(cached_rows.checkpoint())
-    monkeypatch.setattr(weights, "WEIGHTS", (row,))
-    for name, value in (("MIRROR", tmp_path), ("HOME", tmp_path / "home"), ("OFFLINE", "1")):
-        monkeypatch.setenv(f"R21D_{name}", str(value))
+@pytest.fixture
+def published(tmp_path, monkeypatch):
+    """A function that makes a row, with these fields, all that is published; its file is there."""
+
+    def publish(**fields):
+        row = cached_rows.row_of(labels=None, **fields)
+        (tmp_path / row.file_name).write_bytes(cached_rows.checkpoint())
+        monkeypatch.setattr(weights, "WEIGHTS", (row,))
+        for name, value in (("MIRROR", tmp_path), ("HOME", tmp_path / "home"), ("OFFLINE", "1")):
+            monkeypatch.setenv(f"R21D_{name}", str(value))
+        return row
+
+    return publish
+
+
+def test_published_weights_are_exported_by_name(published, motion_videos, tmp_path):
+    row = published()
     with pytest.raises(ValueError, match="weights='best' is for the folder of a run alone"):
         export(row.name, tmp_path / "models", weights="best")
     version = export(row.name, tmp_path / "models")
@@ -193,6 +204,25 @@ def test_published_weights_are_exported_by_name(motion_videos, tmp_path, monkeyp
     found, expected = (predict(load_predictor(model), video, 1) for model in (version, row.name))
     assert found.labels == expected.labels
     np.testing.assert_allclose(found.scores, expected.scores, atol=2e-3)  # rounding, as above
+
+
+def test_frames_that_keep_their_shape_are_at_most_eight_times_as_long(published, tmp_path):
+    """Those of a network that resizes the shorter side; in a session, as servers have."""
+    row = published(preprocessing=Preprocessing(resize=116))
+    version, scorer = export(row.name, tmp_path / "models"), load_predictor(row.name).scorer
+    asked = [random_clips((1, 16, *size, 3)) for size in ((8, 64), (64, 8))]
+    sizes = [row.preprocessing.resized(*clips.shape[2:4]) for clips in asked]
+    expected = [
+        scorer(resize_clip(clips[0], size)[None]) for clips, size in zip(asked, sizes, strict=True)
+    ]
+    with tf.compat.v1.Session(graph=tf.Graph()) as session:
+        graph = tf.compat.v1.saved_model.load(session, ["serve"], version)
+        signature = graph.signature_def["serving_default"]
+        given, scores = signature.inputs["clips"].name, signature.outputs["probabilities"].name
+        found = [session.run(scores, {given: clips}) for clips in asked]
+        with pytest.raises(tf.errors.InvalidArgumentError, match="8x65 pixels: .* at most 8 times"):
+            session.run(scores, {given: np.zeros((1, 16, 8, 65, 3), np.uint8)})
+    np.testing.assert_allclose(found, expected, atol=2e-3)
 
 
 @pytest.mark.parametrize("resize", [(36, 40), 24, 33])
