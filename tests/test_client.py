@@ -63,7 +63,7 @@ def test_every_signature_answers_as_the_saved_model_does(client, models):
     for place in np.ndindex(3, 4):
         pngs[place] = cv2.imencode(".png", clips[place])[1].tobytes()
     asked = {"serving_default": clips, "clips_float": prepared, "frames_bytes": pngs}
-    asked["features"] = clips[:1, :2]  # by REST pixels travel as text, so few of them
+    asked["features"] = clips
     for signature in SIGNATURES["rgb"]:
         value = asked[signature]
         name = "frames_bytes" if signature == "frames_bytes" else "clips"
@@ -113,9 +113,12 @@ def test_many_clips_go_in_batches(double, models):
         (np.zeros((1, 4, 31, 32, 3), np.float32), "clips_float", r"float32 \(N, T, 32, 32, 3\)"),
         (np.zeros((1, 600, 8, 8, 3), np.uint8), "serving_default", "600 frames: .* at most 512"),
         (np.zeros((1, 4), np.uint8), "frames_bytes", r"expected bytes \(N, T\)"),
+        (np.array([[b"\xff\xd8"]]), "frames_bytes", r"of \|S2 \(1, 1\): .* dtype=object"),
+        (np.array([["text"]], object), "frames_bytes", r"of object \(1, 1\): expected bytes"),
         (np.zeros((1, 4, 8, 8, 3), np.uint8), "predict", "this model of rgb has serving_default,"),
     ],
-    ids=["channels", "rank", "type", "empty", "size", "long", "bytes", "signature"],
+    ids=["channels", "rank", "type", "empty", "size", "long"]
+    + ["bytes", "strings", "text", "signature"],
 )
 def test_clips_that_cannot_be_answered_are_not_sent(client, clips, signature, said):
     with pytest.raises(ValueError, match=said):

@@ -111,17 +111,34 @@ def test_answers_that_make_no_sense_are_errors(server, answer, said):
 
 
 def test_addresses():
-    address = address_of("grpcs://user:secret@host:8500/mine/versions/3/")
-    assert (address.host, address.model, address.version) == ("user:secret@host:8500", "mine", 3)
-    assert address.shown == "grpcs://host:8500"
+    address = address_of("grpcs://host:8500/mine/versions/3/")
+    assert (address.host, address.model, address.version) == ("host:8500", "mine", 3)
+    address = address_of("https://user:secret@host:8501/mine")
+    assert (address.host, address.shown) == ("user:secret@host:8501", "https://host:8501")
     address = address_of("https://host/prefix/v1/models/mine")
     assert (address.prefix, address.model, address.version) == ("/prefix/v1/models", "mine", None)
     assert address_of("http://host:8501").model == ""
     for wrong in ("host:8500", "ftp://host:1/m", "grpc://host/m", "grpc://", "http://h/a/b/c"):
         with pytest.raises(ValueError, match="grpc://HOST:PORT|has no port"):
             Client(wrong)
+    for wrong in ("grpc://user:secret@host:1/m", "ftp://user:secret@host", "grpc://u:secret@host"):
+        with pytest.raises(ValueError, match="server='(grpc|ftp)://host.*'") as info:
+            Client(wrong)
+        assert "secret" not in str(info.value)
     with pytest.raises(ValueError, match="expected seconds above 0"):
         Client("grpc://host:1/m", timeout_s=0)
+
+
+def test_headers_are_sent_whatever_case_they_are_written_in(server):
+    server.serve("v1/models/mine", b'{"model_version_status": []}')
+    with Client(f"{server.url}/mine", headers={"Authorization": "Bearer x"}) as client:
+        client.versions()
+    assert server.requests[-1].headers["authorization"] == "Bearer x"
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        place = f"grpc://127.0.0.1:{free.getsockname()[1]}/mine"
+    with Client(place, timeout_s=0.3, headers={"Authorization": "Bearer x"}) as client:
+        with pytest.raises(ServerError, match="UNAVAILABLE"):  # gRPC takes small letters alone
+            client.versions()
 
 
 def test_predict_names_a_server_that_does_not_answer(capsys):

@@ -24,14 +24,15 @@ def check_request(about: dict, signature: str, clips: np.ndarray) -> None:
     shown = f"{kind} (N, T{''.join(f', {size or name}' for name, size in last)})"
     sizes = [size for _, size in last]
     if (
-        (clips.dtype.name != kind and not (kind == "bytes" and clips.dtype == object))
+        not _is_of(kind, clips)
         or clips.ndim != 2 + len(last)
         or any(size and size != got for size, got in zip(sizes, clips.shape[2:], strict=True))
         or clips.size == 0
     ):
-        raise ValueError(
-            f"clips for {signature} of {clips.dtype} {clips.shape}: expected {shown}, none 0."
-        )
+        given = f"clips for {signature} of {clips.dtype} {clips.shape}"
+        # NumPy's own strings lose what ends in zeros.
+        advice = " Make the array with dtype=object." if kind == "bytes" else ""
+        raise ValueError(f"{given}: expected {shown}, none 0.{advice}")
     _check_length(about, clips.shape[1])
 
 
@@ -43,6 +44,12 @@ def _expected(about: dict, signature: str, stream: str):
         side, depth = about["preprocessing"]["crop_size"], len(about["preprocessing"]["mean"])
         return "float32", [("S", side), ("S", side), ("C", depth)]
     return "uint8", [("H", 0), ("W", 0), ("C", 3)]
+
+
+def _is_of(kind: str, clips: np.ndarray) -> bool:
+    if kind == "bytes":
+        return clips.dtype == object and all(isinstance(value, bytes) for value in clips.flat)
+    return clips.dtype.name == kind
 
 
 def _check_length(about: dict, frames: int) -> None:

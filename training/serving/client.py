@@ -1,6 +1,7 @@
 """A client of TensorFlow Serving, and of servers that speak as it does."""
 
 import json
+import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -17,6 +18,7 @@ from .names import (
     ABOUT,
     CLIPS,
     DESCRIBE,
+    EMBEDDING,
     FRAMES_BYTES,
     PROBABILITIES,
     SERVING_DEFAULT,
@@ -71,7 +73,8 @@ class Client:
                 f"timeout_s={timeout_s}, batch_size={batch_size}: expected seconds above 0, and "
                 "1 clip or more."
             )
-        self.address = replace(address_of(server), headers=tuple((headers or {}).items()))
+        sent = tuple((name.lower(), value) for name, value in (headers or {}).items())
+        self.address = replace(address_of(server), headers=sent)
         self._timeout_s, self._batch_size = timeout_s, batch_size
         self._transport = connect(self.address)
         if not self.address.model:
@@ -162,10 +165,10 @@ class Client:
         return f"{self.address.shown}/{self.address.model}"
 
     def _predict_batch(self, signature: str, clips: np.ndarray) -> dict[str, np.ndarray]:
+        if clips.dtype == np.uint8 and not self._transport.sends_pixels:
+            answer = self._predict_batch(FRAMES_BYTES, _as_png(clips))
+            return answer if signature == SERVING_DEFAULT else {EMBEDDING: answer[EMBEDDING]}
         name = FRAMES_BYTES if signature == FRAMES_BYTES else CLIPS
-        if signature == SERVING_DEFAULT and clips.dtype == np.uint8:
-            if not self._transport.sends_pixels:
-                signature, name, clips = FRAMES_BYTES, FRAMES_BYTES, _as_png(clips)
         return self._asked(lambda left_s: self._transport.predict(signature, {name: clips}, left_s))
 
     def _asked(self, ask: Callable[[float], Value]) -> Value:
@@ -196,11 +199,12 @@ class Client:
     def _only_model(self) -> str:
         """The name of the one model that is there, of the names that exports have by themselves."""
         names = (*list_variants(), "model")  # the last: TensorFlow Serving's own default
+        until_s = time.monotonic() + self._timeout_s  # for all of them
 
         def is_there(name: str) -> bool:
             try:
                 ask = partial(self._transport.versions, model=name)
-                return bool(retried(ask, self._timeout_s))
+                return bool(retried(ask, until_s - time.monotonic()))
             except ServerError as error:
                 if error.code == "NOT_FOUND":
                     return False

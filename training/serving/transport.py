@@ -6,6 +6,7 @@ from typing import Protocol
 
 import numpy as np
 
+from ..remote.urls import shown
 from .tensors import Spec
 
 TLS = {"grpc": False, "grpcs": True, "http": False, "https": True}
@@ -38,7 +39,11 @@ class ServerError(OSError):
 
 @dataclass(frozen=True)
 class Address:
-    """Where a model is served. model: "" if its name is not said. version: None is the newest."""
+    """Where a model is served.
+
+    model: "" if its name is not said. version: None is the newest. headers: names and values, the
+    names in lower case, as gRPC wants them.
+    """
 
     scheme: str
     host: str
@@ -61,11 +66,17 @@ def address_of(url: str) -> Address:
         ValueError: anything else.
     """
     found = _URL.fullmatch(url)
+    server = f"server={shown(url)!r}"
     if not found or found["scheme"].lower() not in TLS:
-        raise ValueError(f"server={url!r}: expected {_EXPECTED}; grpcs and https are encrypted.")
+        raise ValueError(f"{server}: expected {_EXPECTED}; grpcs and https are encrypted.")
     scheme, version = found["scheme"].lower(), found["version"]
     if scheme.startswith("grpc") and not re.search(r":\d+$", found["host"]):
-        raise ValueError(f"server={url!r} has no port; TensorFlow Serving's own is 8500.")
+        raise ValueError(f"{server} has no port; TensorFlow Serving's own is 8500.")
+    if scheme.startswith("grpc") and "@" in found["host"]:
+        raise ValueError(
+            f"{server} with a user's name: gRPC has none in its URLs. Leave it out; a program says "
+            "who it is by headers= of Client."
+        )
     return Address(
         scheme,
         found["host"],
