@@ -150,11 +150,11 @@ def _exported(run: pathlib.Path, out: pathlib.Path, videos: list, num_clips: int
         for precision in row.precisions:
             start = time.perf_counter()
             if name == "tf":
-                place = export(run, out)
+                place = export(run, out / name)
             else:
                 given = {"calibrate": videos, "num_clips": num_clips}
                 given = given if precision == "int8" else {}
-                place = convert(run, out, name, precision, **given).place
+                place = convert(run, out / name, name, precision, **given).place
             exports[f"{row.runtime} {precision}"] = {
                 "place": place,
                 "format": name,

@@ -55,14 +55,21 @@ def test_an_export_predicts_as_its_run(run, video, tmp_path, name, capsys):
         load_predictor(out)
 
 
-def test_versions_go_on_whatever_their_format(run, tmp_path):
+def test_versions_go_on_but_never_where_tensorflow_serving_would_take_them(run, tmp_path):
+    """It takes the highest number for its newest model, and fails where that is another's."""
     need("onnx")
     from r21d_keras.training.serving.saved_model import export
 
-    assert export(run, tmp_path) == str(tmp_path / "1")
-    assert convert(run, tmp_path, "onnx").place == str(tmp_path / "2")
+    assert [convert(run, tmp_path, "onnx").place for _ in range(2)] == [
+        str(tmp_path / "1"),
+        str(tmp_path / "2"),
+    ]
     with pytest.raises(FileExistsError, match="exists already and is not overwritten"):
         convert(run, tmp_path, "onnx", version=1)
+    assert export(run, tmp_path) == str(tmp_path / "3")
+    with pytest.raises(ConfigError, match="holds models.config: .* Give another folder"):
+        convert(run, tmp_path, "onnx")
+    assert {path.name for path in tmp_path.iterdir() if path.is_dir()} == {"1", "2", "3"}
 
 
 def test_metadata_tells_what_the_model_wants(run, tmp_path):

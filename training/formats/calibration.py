@@ -9,6 +9,7 @@ import numpy as np
 from r21d_keras.clips import uniform_starts
 
 from ..config import ConfigError
+from ..data.disk import Disk
 from ..data.frames import center_crop
 from ..data.video import probe, read_clips
 from ..flow.methods import check_method, clip_flow
@@ -17,7 +18,6 @@ from ..serving.servable import Servable
 
 MOST_CLIPS = 100
 """Read unless another number is asked for; ranges change little after some dozens."""
-_SUFFIXES = {".avi", ".mp4", ".mkv", ".webm", ".mov", ".mpg", ".mpeg", ".m4v", ".wmv", ".flv"}
 
 
 def videos_of(places: Sequence[str | os.PathLike]) -> list[Path]:
@@ -29,7 +29,7 @@ def videos_of(places: Sequence[str | os.PathLike]) -> list[Path]:
     videos = []
     for place in map(Path, places):
         if place.is_dir():
-            found = sorted(path for path in place.rglob("*") if path.suffix.lower() in _SUFFIXES)
+            found = [place / name for name in Disk(place).files]
             if not found:
                 raise ConfigError(f"calibrate={str(place)!r} holds no videos; name another folder.")
             videos += found

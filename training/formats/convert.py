@@ -8,12 +8,14 @@ from pathlib import Path
 import numpy as np
 
 from ..config import ConfigError
+from ..remote.folders import folder_at
 from ..serving.about import about, write_about
+from ..serving.names import MODELS
 from ..serving.servable import Servable, load_servable
 from ..serving.versions import new_version
 from .agreement import Agreement, agreement
 from .calibration import MOST_CLIPS, calibration_clips, videos_of
-from .table import FORMATS, check_format
+from .table import FORMATS, Format, check_format
 
 
 @dataclass(frozen=True)
@@ -48,8 +50,9 @@ def convert(
         version, weights: as for `serving.saved_model.export`.
 
     Raises:
-        ConfigError: before any work, what the format cannot do, packages that are missing; a
-            network that cannot be served; a runtime that answers otherwise than Keras.
+        ConfigError: before any work, what the format cannot do, packages that are missing, a
+            folder of TensorFlow Serving's; a network that cannot be served; a runtime that answers
+            otherwise than Keras.
         VideoError: a video that cannot be read.
         FileExistsError, RemoteError: as `serving.saved_model.export`.
     """
@@ -58,6 +61,7 @@ def convert(
         raise ConfigError("format='tf' is written by serving.saved_model.export.")
     videos = _check_videos(precision, calibrate)
     with new_version(out, version, row.files[0]) as place:
+        _check_unwatched(out, row)
         servable = load_servable(source, weights)
         clips = calibration_clips(servable, videos, num_clips) if videos else []
         place.folder.mkdir(parents=True, exist_ok=True)
@@ -94,6 +98,14 @@ def _check_videos(precision: str, calibrate: Sequence[str | os.PathLike]):
     if precision != "int8" and calibrate:
         raise ConfigError(f"calibrate is for precision='int8'; got {precision!r}. Leave it out.")
     return videos_of(calibrate)
+
+
+def _check_unwatched(out: str | os.PathLike, row: Format) -> None:
+    if folder_at(out).text(MODELS) is not None:
+        raise ConfigError(
+            f"out={os.fspath(out)!r} holds {MODELS}: TensorFlow Serving, which may watch it, would "
+            f"take a model for {row.runtime} for its newest version, and fail. Give another folder."
+        )
 
 
 def _write_openvino(path, servable, said, precision, clips):
