@@ -1,4 +1,5 @@
 import json
+import shutil
 import subprocess
 import sys
 
@@ -7,6 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from r21d_keras.training.cli import main
 from r21d_keras.training.data.frames import center_crop, resize_clip
 from r21d_keras.training.data.pipeline import normalise
 from r21d_keras.training.model_dir import load_run, save_weights
@@ -178,6 +180,19 @@ def test_weights_that_are_not_finite_are_refused(tiny_run, tmp_path):
     with pytest.raises(ValueError, match="final weights are not all finite"):
         export(run, tmp_path / "exports")
     assert not (tmp_path / "exports").exists()
+
+
+@pytest.mark.parametrize(
+    "file", ["saved_model.pb", "variables/variables.data-00000-of-00001", METADATA.as_posix()]
+)
+def test_a_damaged_export_is_named(exported, motion_videos, tmp_path, file, capsys):
+    version = shutil.copytree(exported[1], tmp_path / "1")
+    (version / file).write_bytes((version / file).read_bytes()[:99])
+    video = str(next(motion_videos.rglob("*.mp4")))
+    for command in (["predict", f"--model={version}", video], ["serve-check", str(version)]):
+        assert main(command) == 1
+        last = capsys.readouterr().err.strip().splitlines()[-1]
+        assert str(version) in last and "xport " in last and "again" in last
 
 
 @pytest.fixture

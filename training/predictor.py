@@ -1,6 +1,5 @@
 """Models that are ready to be shown videos: of a run, of an export, of the zoo."""
 
-import json
 import os
 from dataclasses import dataclass
 from functools import partial
@@ -28,6 +27,8 @@ from .formats.table import FORMATS
 from .model_dir import load_run
 from .remote.copies import fetched
 from .run_folder import ModelDir, run_files
+from .serving.about import read_about
+from .serving.local_transport import load_saved_model
 from .serving.names import CLIPS, FILES, LAST_FILES, METADATA, PROBABILITIES, SERVING_DEFAULT
 
 
@@ -111,10 +112,10 @@ def _from_export(folder: Path, name: str) -> Predictor:
             f"{folder} is an export without {METADATA}, so its frame rate and clip length are "
             "unknown. Expected one that `r21d export` wrote; export the run again."
         )
-    about = json.loads((folder / METADATA).read_text("utf-8"))
+    about = read_about(folder)
     if name == "tf":
         # The signature holds only a weak reference: the loaded object must outlive it.
-        scorer = partial(_call_signature, tf.saved_model.load(str(folder)))
+        scorer = partial(_call_signature, load_saved_model(folder))
     else:
         scorer = partial(_call_session, open_session(folder, name))
     described = {name: _tupled(value) for name, value in about["preprocessing"].items()}

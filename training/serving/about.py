@@ -25,6 +25,26 @@ def about(servable: Servable, **more) -> dict:
     }
 
 
+def read_about(version: Path) -> dict:
+    """What `write_about` wrote into a version.
+
+    Raises:
+        ValueError: it is not there, or cannot be read.
+    """
+    path = version / METADATA
+    try:
+        said = json.loads(path.read_text("utf-8"))
+        absent = [name for name in _NEEDED if name not in said]
+    except (OSError, ValueError, TypeError) as error:
+        raise ValueError(f"{path} cannot be read: {error}. Export the network again.") from None
+    if absent:
+        raise ValueError(f"{path} lacks {', '.join(absent)}. Export the network again.")
+    return said
+
+
+_NEEDED = ("variant", "clip_frames", "any_length", "short_video", "preprocessing", "classes")
+
+
 def write_about(folder: Path, said: dict) -> None:
     """Writes r21d.json and classes.txt into the version in `folder`."""
     (folder / METADATA).parent.mkdir()

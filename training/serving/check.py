@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from ..records.tfrecord import RecordError, read_record
+from .about import read_about
 from .check_cases import Case, answered, refused, shortest
 from .client import Client
 from .comparison import WrongError, compared, fault_of
@@ -107,7 +108,7 @@ class _Checks:
         address: Address | None = None,
     ):
         self._number = int(version.name) if version.name.isdecimal() else None
-        self._about = json.loads((version / METADATA).read_text("utf-8"))
+        self._about = read_about(version)
         self._asked, self._own, self._timeout_s = asked, own, timeout_s
         self._address = address
 

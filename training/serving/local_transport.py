@@ -6,8 +6,25 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.core.protobuf import error_codes_pb2
 
+from ..config import ConfigError
 from .tensors import Spec
 from .transport import ServerError
+
+
+def load_saved_model(folder: Path):
+    """The SavedModel in a folder, as TensorFlow has it.
+
+    Raises:
+        ConfigError: it cannot be read.
+    """
+    try:
+        return tf.saved_model.load(str(folder))
+    except Exception as error:  # OSError, IndexError and others, by what is damaged
+        problem = str(error).strip().splitlines()
+        raise ConfigError(
+            f"TensorFlow does not read {folder}: {problem[0] if problem else error!r}. Expected a "
+            "model of `r21d export`; export it again."
+        ) from error
 
 
 class LocalTransport:
@@ -15,13 +32,16 @@ class LocalTransport:
 
     Args:
         folder: of the version, named by its number.
+
+    Raises:
+        ConfigError: as `load_saved_model`.
     """
 
     sends_pixels = True
 
     def __init__(self, folder: Path):
         self._version = int(folder.name) if folder.name.isdecimal() else None
-        self._loaded = tf.saved_model.load(str(folder))
+        self._loaded = load_saved_model(folder)
 
     def predict(
         self, signature: str, inputs: dict[str, np.ndarray], timeout_s: float
