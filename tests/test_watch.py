@@ -211,6 +211,7 @@ def test_json_has_an_object_for_each_window(run, video, capsys):
         ([__file__], 1, "not a video file"),
         (["7", "--timeline=out.jpg"], 1, "--timeline=out.jpg: expected a name that ends in .png"),
         (["7", "--max_delay=0"], 1, "max_delay_s=0: expected seconds above 0"),
+        (["7", "--max_delay=inf"], 1, "max_delay_s=inf: so many frames are kept"),
         (["7"], 1, "camera 7: cannot be opened: No such file or directory."),
         (["/dev/null"], 1, "/dev/null: cannot be opened: Inappropriate ioctl"),
         (["tcp://127.0.0.1:9"], 1, "tcp://127.0.0.1:9: cannot be opened: Connection refused."),
@@ -234,6 +235,9 @@ def test_sources_are_told_apart(tmp_path, video, monkeypatch):
     assert find_source("3").kind == FILE
     with pytest.raises(VideoError, match="No such file"):
         find_source("none")
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(VideoError, match="is a pipe or socket"):
+        find_source("pipe")
 
 
 def test_a_folder_is_watched_as_it_fills_and_drawn_when_it_is_interrupted(run, video, tmp_path):

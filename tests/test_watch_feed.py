@@ -232,7 +232,26 @@ def test_folder_gives_files_once_they_are_whole(tmp_path, monkeypatch):
     (tmp_path / "b.mp4").write_bytes(b"another one of this name")
     look(0.3)
     assert found == ["b.mp4", "a.ts", "b.mp4"]
+    away = tmp_path.with_name("away")
+    tmp_path.rename(away)  # as a disk of the network that is gone for a while
+    assert folder.ready() == [] and folder.trouble == "cannot be read: No such file or directory."
+    away.rename(tmp_path)
+    look(0.3)
+    assert found == ["b.mp4", "a.ts", "b.mp4"] and not folder.trouble
     for path in tmp_path.iterdir():
         path.unlink()
-    tmp_path.rmdir()
     assert folder.ready() == [] and not folder._given
+
+
+def test_a_folder_that_goes_away_and_comes_back_is_told(tmp_path):
+    folder, told, feed = tmp_path / "in", [], feed_of(4)
+    folder.mkdir()
+    thread = Reader(find_source(str(folder)), feed, KINETICS, 5.0, told.append).start()
+    for act, kind in ((folder.rmdir, "lost"), (folder.mkdir, "back")):
+        act()
+        while not told or told[-1].kind != kind:
+            time.sleep(0.02)
+    feed.close()
+    thread.join()
+    assert [event.kind for event in told] == ["lost", "back"]
+    assert told[0].reason == "cannot be read: No such file or directory."

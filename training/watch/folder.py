@@ -5,8 +5,8 @@ from pathlib import Path
 
 from ..data.disk import VIDEO_SUFFIXES
 
-SUFFIXES = (*VIDEO_SUFFIXES, ".ts", ".mts", ".m2ts")
-"""Of files that are watched: those of data sets, and what recorders write."""
+SUFFIXES = (*VIDEO_SUFFIXES, ".m2ts")
+"""Of files that are watched: those of data sets, and what recorders write besides."""
 SETTLED_S = 2.0
 """A file is whole when neither its size nor its time has changed for so long."""
 
@@ -24,14 +24,19 @@ class Folder:
         self._path = Path(path)
         self._seen = {}  # by name: what a file looked like, and since when
         self._given = {}
+        self.trouble = ""
+        """Why the folder cannot be read at present; "" where it can."""
 
     def ready(self) -> list[Path]:
         """Files that are whole and were not given before, the oldest first.
 
-        An empty list while the folder cannot be read, as on a server that does not answer.
+        An empty list while the folder cannot be read, as on a server that does not answer; what was
+        given before is remembered.
         """
-        now_s, seen, whole = time.monotonic(), {}, []
-        for path in self._files():
+        now_s, seen, whole, files = time.monotonic(), {}, [], self._files()
+        if self.trouble:
+            return []
+        for path in files:
             try:
                 status = path.stat()
             except OSError:
@@ -50,10 +55,13 @@ class Folder:
 
     def _files(self) -> list[Path]:
         try:
-            return [
-                path
-                for path in self._path.iterdir()
-                if path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
-            ]
-        except OSError:
+            found = list(self._path.iterdir())
+        except OSError as error:
+            self.trouble = f"cannot be read: {error.strerror}."
             return []
+        self.trouble = ""
+        return [
+            path
+            for path in found
+            if path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
+        ]

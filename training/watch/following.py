@@ -67,7 +67,7 @@ def follow(
                 report.answer(answer)
                 timeline.add(answer)
                 if picture and time.monotonic() - drawn_s > REDRAW_S:
-                    timeline.draw(picture)
+                    _draw_meanwhile(timeline, picture)
                     drawn_s = time.monotonic()
     except KeyboardInterrupt:
         raise KeyboardInterrupt(report.summary()) from None
@@ -92,6 +92,13 @@ def _ended_by_sigterm() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+def _draw_meanwhile(timeline: Timeline, picture: str) -> None:
+    try:
+        timeline.draw(picture)
+    except OSError as error:  # no reason to watch no more
+        _say(f"{picture} cannot be drawn: {error.strerror or error}. It is tried again.")
 
 
 def _check_picture(picture: Path) -> None:

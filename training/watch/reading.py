@@ -27,8 +27,7 @@ class Event:
     """What happened to a source, besides what it shows.
 
     kind: "lost", "back", "silent", "damaged" packets that cannot be decoded, "file" that is begun,
-    "bad_file" that cannot be read. name: of
-    the source or file. reason: why, or "".
+    "bad_file" that cannot be read. name: of the source or file. reason: why, or "".
     """
 
     kind: str
@@ -110,7 +109,14 @@ class Reader:
                 self._feed.heard()
                 if self._feed.closed.is_set():
                     return
+            self._tell_trouble(folder.trouble)
             self._feed.closed.wait(folder.pause_s)
+
+    def _tell_trouble(self, trouble: str) -> None:
+        """Tells of a folder that cannot be read any more, or can be again."""
+        if bool(trouble) != bool(self.trouble):
+            self._tell(Event("lost" if trouble else "back", self._source.name, trouble))
+        self.trouble = trouble
 
     def _read_stream(self) -> None:
         pause_s = FIRST_PAUSE_S

@@ -73,6 +73,12 @@ def find_source(text: str) -> Source:
         return Source(FOLDER, text, text)
     if stat.S_ISCHR(mode):
         return Source(CAMERA, text, text, _device(text)[0])
+    if not stat.S_ISREG(mode):
+        raise VideoError(
+            text,
+            "is a pipe or socket, which cannot be read twice as files are. Let its writer send to "
+            "tcp://HOST:PORT, or keep a file.",
+        )
     return Source(FILE, text, text)
 
 

@@ -47,6 +47,8 @@ class WatchOptions:
             value = getattr(self, name)
             if value is not None and not value > 0:
                 raise ConfigError(f"{name}={value:g}: expected seconds above 0.")
+        if math.isinf(self.max_delay_s):
+            raise ConfigError("max_delay_s=inf: so many frames are kept; expected fewer seconds.")
 
 
 @dataclass(frozen=True, kw_only=True)
