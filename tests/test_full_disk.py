@@ -1,11 +1,14 @@
-"""A disk that fills while a run trains: what is kept stays whole, and the run goes on later."""
+"""A disk that fills while a run trains or is exported: what is kept is whole, and work goes on."""
 
 import shutil
 import subprocess
 
 import pytest
 
+from r21d_keras.training.cli import main
 from r21d_keras.training.commands.command import DONE, FAILED
+from r21d_keras.training.config import ConfigError
+from r21d_keras.training.formats.table import check_format
 from r21d_keras.training.history import read_history
 from tests import processes
 from tests.test_mid_epoch import arguments
@@ -62,3 +65,20 @@ def test_a_full_disk_ends_a_run_which_goes_on_when_there_is_space(
     assert processes.run(command, said) == DONE, said.read_text("utf-8")
     assert (f"Continuing after {goes_on}." in said.read_text("utf-8")) == bool(goes_on)
     assert len(read_history(root / "run" / "history.csv")) == 2
+
+
+@pytest.mark.parametrize("name", ["tf", "openvino", "litert", "onnx"])
+def test_a_full_disk_gets_no_half_a_version(disk, tiny_run, name, capsys):
+    try:
+        check_format(name, "float32")
+    except ConfigError as error:
+        pytest.skip(str(error))
+    (root, leave), run = disk, tiny_run()
+    leave(100)
+    export = ["export", f"--model_dir={run}", f"--out={root}/models", f"--format={name}"]
+    assert main(export) == FAILED
+    said = capsys.readouterr().err.strip().splitlines()[-1]
+    assert f"{root}/models" in said and ("No space left" in said or "Is the disk full?" in said)
+    assert [path.name for path in root.iterdir()] == ["other"]
+    leave(SIZE_KB)
+    assert main(export) == DONE

@@ -32,7 +32,10 @@ def write_openvino(
         model = _quantised(model, list(calibration))
     model.set_rt_info(json.dumps(about), ["r21d"])
     model.set_rt_info(" ".join(name.replace(" ", "_") for name in about["classes"]), _LABELS)
-    ov.save_model(model, path, compress_to_fp16=precision == "float16")
+    try:
+        ov.save_model(model, path, compress_to_fp16=precision == "float16")
+    except RuntimeError as error:  # of a stream of C++, which does not say why
+        raise OSError(f"{path} cannot be written ({error}). Is the disk full?") from None
 
 
 _LABELS = ["model_info", "labels"]  # where OpenVINO's Model API looks for them, spaces between

@@ -4,6 +4,7 @@ TensorFlow Serving loads whatever such folder appears, so one appears when all o
 """
 
 import contextlib
+import errno
 import os
 import re
 import secrets
@@ -22,6 +23,7 @@ from .names import LAST_FILES, SAVED_MODEL
 
 _LARGEST = 2**63 - 1  # TensorFlow Serving keeps a version in 64 bits
 _PREFIX = ".unfinished."  # then machine, process and a number drawn for the work
+_FULL = os.strerror(errno.ENOSPC)
 _at_work: set[str] = set()  # names of what this process has not finished
 
 
@@ -47,6 +49,7 @@ def new_version(
     Raises:
         FileExistsError: before anything is done, if the version is there; an empty folder is none.
         ConfigError: another number; an `out` that is itself named like a version, or a file.
+        OSError: a full disk.
         RemoteError: a server that does not list its folder, or take the files.
     """
     _check(out, number)
@@ -70,6 +73,10 @@ def new_version(
         with told_of(unfinished, str(out)):
             yield version
         version.name = str(_put(unfinished, out, number))
+    except Exception as error:
+        if _FULL in str(error):  # by TensorFlow's own errors too, at length
+            raise OSError(f"{out}: {_FULL}. No version was written; make space.") from error
+        raise
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
         _at_work.discard(name)
