@@ -76,6 +76,24 @@ def test_what_a_server_has_said_is_told_where_there_is_no_time_for_another_answe
     assert raised.value.code == "UNAVAILABLE" and next(codes, None) is None
 
 
+@pytest.mark.parametrize(
+    ("detail", "fault"),
+    [
+        ("{{function_node f}} assertion failed: [no [1 2]]\n\t [[{{node a/Assert}}]]", "no [1 2]"),
+        ("Invalid JPEG data, size 8\n\t [[{{node map/DecodeJpeg}}]]", "Invalid JPEG data, size 8"),
+        (
+            "Graph execution error:\n\nDetected at node m defined at (most recent call last):\n"
+            "<stack traces unavailable>\nInvalid PNG\n\t [[{{node m}}]] [Op:__inference_f_3]",
+            "Invalid PNG",
+        ),
+        ("Servable not found", "Servable not found"),
+    ],
+    ids=["assertion", "operation", "eager", "other"],
+)
+def test_of_what_tensorflow_says_the_fault_is_told(detail, fault):
+    assert ServerError("INVALID_ARGUMENT", detail).fault == fault
+
+
 @pytest.mark.parametrize("kind", ["grpc", "http"])
 def test_a_server_that_is_silent_or_away_ends_in_time(kind):
     with socket.create_server(("127.0.0.1", 0)) as silent:

@@ -17,6 +17,7 @@ _URL = re.compile(
     r"(?P<prefix>(?:/[^/\s]+)*?/v1/models)?(?:/(?P<model>[^/:\s]+)(?:/versions/(?P<version>\d+))?)?/?"
 )
 _FAULT = re.compile(r"assertion failed: \[(.*)\]$", re.MULTILINE)
+_AT_NODE = re.compile(r"^(.+)\n\s*\[\[\{\{node ", re.MULTILINE)  # of TensorFlow's own operations
 
 
 class ServerError(OSError):
@@ -33,7 +34,7 @@ class ServerError(OSError):
     @property
     def fault(self) -> str:
         """What the graph of an export found wrong, without what TensorFlow says around it."""
-        found = _FAULT.search(self.detail)
+        found = _FAULT.search(self.detail) or _AT_NODE.search(self.detail)
         return found[1] if found else self.detail
 
 
