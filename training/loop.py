@@ -14,6 +14,7 @@ import tensorflow as tf
 from r21d_keras._keras import backend_variable
 
 from .config import TrainConfig
+from .distribution.feed import Feed
 from .distribution.slices import distribute
 from .distribution.waiting import timed_next
 from .distribution.workers import Workers
@@ -130,11 +131,10 @@ class Loop:
         totals, batches = tf.zeros(3), distribute(dataset, self.strategy)
         if self._test_call is None:  # the signature leaves the batch size open: one trace for all
             self._test_call = tf.function(self._test_batch, input_signature=[batches.element_spec])
-        iterator = iter(batches)
-        with self.final_weights():
+        with self.final_weights(), Feed(batches) as feed:
             for _ in range(num_batches(dataset)):
                 self._check_interrupted()
-                totals += self._test_call(next(iterator))
+                totals += self._test_call(next(feed.iterator))
                 after_batch()
         return means(totals.numpy())
 
@@ -156,21 +156,22 @@ class Loop:
     def _train_epoch(self, epoch, train_data, listeners) -> dict[str, float]:
         step, head_alone = self.place.steps, epoch < self.config.head_epochs
         dataset, left = self._rest(train_data)
-        num_steps, iterator = step + left, iter(distribute(dataset, self.strategy))
+        num_steps = step + left
         totals = tf.constant(self.place.totals, tf.float64)
-        while step < num_steps:
-            self._check_interrupted()
-            count = self.steps_of_call(num_steps - step)
-            listeners.on_train_batch_begin(step)
-            told = self._train_call(iterator, tf.constant(count), head_alone, totals)
-            totals, bad, waited_s = told
-            self.waited_s += float(waited_s)
-            if (bad := int(bad)) >= 0:
-                what = "The loss became infinite or no number"
-                raise self._diverged(what, step + bad, steps_ago=count - bad)
-            step += count
-            self.place = Place(epoch, step, tuple(totals.numpy().tolist()))
-            listeners.on_train_batch_end(step - 1, means(totals.numpy()))
+        with Feed(distribute(dataset, self.strategy)) as feed:
+            while step < num_steps:
+                self._check_interrupted()
+                count = self.steps_of_call(num_steps - step)
+                listeners.on_train_batch_begin(step)
+                told = self._train_call(feed.iterator, tf.constant(count), head_alone, totals)
+                totals, bad, waited_s = told
+                self.waited_s += float(waited_s)
+                if (bad := int(bad)) >= 0:
+                    what = "The loss became infinite or no number"
+                    raise self._diverged(what, step + bad, steps_ago=count - bad)
+                step += count
+                self.place = Place(epoch, step, tuple(totals.numpy().tolist()))
+                listeners.on_train_batch_end(step - 1, means(totals.numpy()))
         return means(totals.numpy()) | {"learning_rate": float(self.schedule(self.steps_done - 1))}
 
     def _rest(self, train_data) -> tuple[tf.data.Dataset, int]:

@@ -256,9 +256,8 @@ def _parallel(config: TrainConfig) -> dict:
 def _options() -> tf.data.Options:
     """Options that turn autotuning off.
 
-    It has nothing to tune: each step above says how many threads it has. And it costs time. Under
-    MirroredStrategy, TensorFlow 2.21 ends an epoch only when the tuner's thread wakes up, which
-    sleeps 10 ms, then twice as long each time: epochs of 20 s waited for it for 20 to 60 s.
+    It has nothing to tune: each step above says how many threads it has. And it costs time, for an
+    iterator may be freed no sooner than its tuner wakes up: see training/distribution/feed.py.
     """
     options = tf.data.Options()
     options.autotune.enabled = False
