@@ -53,6 +53,6 @@ for _ in range(3):
 """
 
 
-def test_a_process_may_end_while_iterators_are_freed():
+def test_a_process_ends_well_while_iterators_are_freed():
     done = subprocess.run([sys.executable, "-c", ENDS_AT_ONCE], cwd=ROOT, capture_output=True)
     assert done.returncode == 0, done.stderr.decode()
