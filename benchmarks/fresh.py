@@ -21,11 +21,9 @@ def train_and_evaluate(recipe: str, overrides: dict) -> dict:
 
     Returns:
         evaluation.json's content; of the training: minutes (data sets opened, compilation and
-        validation included), epochs, clips an epoch, and epoch_s, the seconds of each epoch
-        without its validation.
+        validation included), epochs, and epoch_s, the seconds of each epoch without its
+        validation.
     """
-    from r21d_keras.training.data.datasets import load_dataset
-    from r21d_keras.training.data.pipeline import clips_in_epoch
     from r21d_keras.training.evaluation.evaluate import evaluate
     from r21d_keras.training.history import read_history
     from r21d_keras.training.recipes import resolve
@@ -39,7 +37,6 @@ def train_and_evaluate(recipe: str, overrides: dict) -> dict:
     return {
         **evaluate(config.model_dir),
         "minutes": minutes,
-        "clips": clips_in_epoch(load_dataset(config, "train"), config),
         "epochs": config.epochs,
         "epoch_s": [float(row["seconds"]) for row in rows],
     }
