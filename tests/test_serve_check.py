@@ -79,6 +79,17 @@ def test_other_weights_and_other_versions_are_told(models, tiny_run, tmp_path, c
     assert code == 1 and "expected version 2 AVAILABLE, got {1:" in failed(rows)["version"]
 
 
+def test_a_server_that_is_away_keeps_none_from_being_checked(models, tiny_run, tmp_path, capsys):
+    other = exported(tiny_run(variant="mc3_10"), tmp_path)
+    with double_of.Double({"mc3_10": other, "r2plus1d_10": models}) as double:  # no /NAME needed
+        servers = ["--grpc=127.0.0.1:1/m", f"--grpc={double.grpc}", "--timeout_s=5"]
+        code, rows, printed = checked(capsys, models, *servers)
+    there = [row for row in rows if row[1] == "has the model"]
+    assert code == 1 and list(failed(rows)) == ["has the model"], printed
+    assert [result for result, _, _ in there] == ["FAILED", "passed"]
+    assert "UNAVAILABLE for 5 s" in there[0][2] and there[1][2] == "r2plus1d_10"
+
+
 class Lenient(tf.Module):
     """Answers anything with the same numbers."""
 
@@ -115,7 +126,7 @@ def test_files_alone_are_checked_and_a_broken_warm_up_is_found(tiny_run, tmp_pat
         ([], 2, "expected one folder"),
         (["nowhere"], 1, "nowhere holds no version; expected the --out of `r21d export`"),
         (["MODELS", "--rest=ftp://host"], 1, "expected grpc://HOST:PORT or http://HOST:PORT"),
-        (["MODELS", "--grpc=127.0.0.1:1/m", "--timeout_s=0.2"], 1, "UNAVAILABLE for 0.2 s"),
+        (["MODELS", "--grpc=127.0.0.1:1/m", "--rest=http://"], 1, "expected grpc://HOST:PORT or"),
     ],
 )
 def test_what_cannot_be_checked_is_an_error(models, capsys, arguments, code, said):

@@ -49,6 +49,9 @@ def test_a_version_that_is_there_stays(tiny_run, tmp_path):
     with pytest.raises(FileExistsError, match="1 exists already and is not overwritten"):
         with new_version(tmp_path, 1) as version:
             started.append(version)
+    (tmp_path / "2").write_text("a file, no version")
+    with pytest.raises(FileExistsError, match="2 exists already"), new_version(tmp_path, 2) as two:
+        started.append(two)
     assert not started  # before any work
     with pytest.raises(FileExistsError, match="3 exists already"):
         with new_version(tmp_path, 3) as version:

@@ -150,6 +150,16 @@ def test_a_folder_in_which_nothing_happens_is_left_in_the_end(view, tmp_path, li
     assert list(watch(str(tmp_path), view, WatchOptions(**{limit: 0.5}))) == []
 
 
+def test_a_folder_that_stays_away_is_lost(view, tmp_path):
+    folder, told = tmp_path / "videos", []
+    folder.mkdir()
+    source = find_source(str(folder))
+    folder.rmdir()
+    with pytest.raises(LostError, match="gives no frame for .*: cannot be read: No such file"):
+        list(watch(source, view, WatchOptions(give_up_s=1.0), tell=told.append))
+    assert [event.kind for event in told] == ["lost"]
+
+
 def test_what_is_no_video_is_told_at_once(view, server):
     url = server.serve("page.html", b"<html>no video</html>")
     for address in (url, server.url + "/none", "rtsp://127.0.0.1:9/live"):

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import subprocess
 import sys
 import time
@@ -122,6 +123,6 @@ Found in {out / "evaluation.json"}  accuracies and how they were measured
          {out / "predictions.csv"}  its answer for each video
          {exported}  SavedModel for TF Serving
 
-Next     r21d predict --model={exported} {video}
+Next     r21d predict --model={shlex.quote(str(exported))} {shlex.quote(video)}
          r21d train --dataset=folder --videos=DIR --model_dir=RUN   (DIR/<class>/<video>)
          r21d --help"""

@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import shlex
 from dataclasses import dataclass
 
 import keras
@@ -140,7 +141,7 @@ def _started(folder: ModelDir, config: TrainConfig, who: str) -> Start:
     if not path.is_file():
         raise ConfigError(
             f"{who}: {path.name} is missing; the run has not come to its end. Continue it with "
-            f"`r21d train --model_dir={folder.root}` and its options, or give another run."
+            f"`r21d train --model_dir={shlex.quote(str(folder.root))}` and its options, or give another run."
         )
     for name in ("variant", "convention", "width_multiplier"):
         old, new = getattr(before, name), getattr(config, name)

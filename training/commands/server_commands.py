@@ -29,7 +29,10 @@ def _check(values: flags.FlagValues, positional: list[str]) -> int:
     with starting_quietly():
         from ..serving.check import FAILED as WRONG
         from ..serving.check import LEFT_OUT, PASSED, check_files, check_server, version_in
+        from ..serving.transport import address_of
 
+    for url in urls:
+        address_of(url)  # those that cannot be, before any is asked
     version, timeout_s = version_in(positional[0]), values["timeout_s"].value
     checked = {str(version): check_files(version, timeout_s)}
     checked |= {url: check_server(version, url, timeout_s) for url in urls}

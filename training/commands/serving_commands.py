@@ -1,5 +1,7 @@
 """The commands of serving: export."""
 
+import shlex
+
 from absl import flags
 
 from .command import DONE, Command, UsageError, no_more, required, starting_quietly
@@ -52,7 +54,7 @@ def _export(values: flags.FlagValues, positional: list[str]) -> int:
 
     asked = {name: values[name].value for name in ("version", "weights", "top_k")}
     made = export(source, out, **asked)
-    print(f"SavedModel: {made}\nTry it:     r21d predict --model={made} VIDEO")
+    print(f"SavedModel: {made}\nTry it:     {_try(made)}")
     print(f"Serve it:   see {out.rstrip('/')}/README.md")
     return DONE
 
@@ -81,8 +83,13 @@ def _convert(values: flags.FlagValues, source: str, out: str) -> int:
             asked["num_clips"] = values["calibration_clips"].value
         made = convert(source, out, name, precision, values["calibrate"].value or [], **asked)
     print(f"{row.runtime}: {made.agreement}")
-    print(f"{row.files[0]}: {made.place}\nTry it: r21d predict --model={made.place} VIDEO")
+    print(f"{row.files[0]}: {made.place}\nTry it: {_try(made.place)}")
     return DONE
+
+
+def _try(version: str) -> str:
+    """A command for the shell."""
+    return f"r21d predict --model={shlex.quote(version)} VIDEO"
 
 
 SERVING_COMMANDS = {

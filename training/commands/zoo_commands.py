@@ -1,6 +1,8 @@
 """The commands `r21d zoo ...` and `r21d features` as a table, like commands.py."""
 
 import difflib
+import json
+import shlex
 
 from absl import flags
 
@@ -104,7 +106,7 @@ def _convert(values: flags.FlagValues, positional: list[str]) -> int:
     card = convert_checkpoint(positional[0], out, variant=variant, convention=convention)
     print(_converted(card, convention))
     print(f"weights: {out}\ncard:    {card_path(out)}")
-    print(f'use:     zoo.{card["variant"]}(weights="{out}")')
+    print(f"use:     zoo.{card['variant']}(weights={json.dumps(out)})")
     return DONE
 
 
@@ -144,7 +146,7 @@ def _mirror(values: flags.FlagValues, positional: list[str]) -> int:
         fill_mirror(rows, out)
     except DownloadError as error:  # each file's reason was logged as it came
         raise DownloadError(str(error).splitlines()[0]) from error
-    print(f"{len(rows)} files are in {out}\nUse it:  R21D_MIRROR={out}")
+    print(f"{len(rows)} files are in {out}\nUse it:  R21D_MIRROR={shlex.quote(out)}")
     return DONE
 
 

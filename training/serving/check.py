@@ -25,10 +25,12 @@ from .names import (
     SERVING_DEFAULT,
     WARMUP,
 )
+from .retries import retried
 from .tensors import from_message
-from .transport import Address, ServerError, Transport, connect
+from .transport import Address, ServerError, Transport, address_of, connect
 
 PASSED, FAILED, LEFT_OUT = "passed", "FAILED", "left out"
+_THERE = "has the model"
 _AT_ONCE, _REQUESTS = 8, 32  # threads, and what they ask together
 _NO_VERSION = 2**62
 
@@ -79,21 +81,39 @@ def check_files(version: Path, timeout_s: float) -> Iterator[Outcome]:
 def check_server(version: Path, url: str, timeout_s: float) -> Iterator[Outcome]:
     """Checks of a server that has this version.
 
+    The first is whether it has such a model; if not, there are no others.
+
     Args:
-        url: as for Client; without a name of the model, that is looked for.
+        url: as for Client. Without a name of the model that of the variant is taken, as `r21d
+            export` gives it, or else the only one that is there.
 
     Raises:
         ValueError: another URL.
-        ServerError: no server is there, or it has no such model.
     """
-    with Client(url, timeout_s=timeout_s) as client:
-        client.versions()
-        address = client.address
+    try:
+        address = _address(url, read_about(version)["variant"], timeout_s)
+    except ServerError as error:
+        yield _failed(_THERE, error)
+        return
+    yield Outcome(_THERE, PASSED, address.model)
     transport = connect(address)
     try:
         yield from _Checks(version, transport, LocalTransport(version), timeout_s, address).all()
     finally:
         transport.close()
+
+
+def _address(url: str, variant: str, timeout_s: float) -> Address:
+    """Where the model is that `url` names, or that `r21d export` names after its variant."""
+    if not address_of(url).model:
+        try:
+            return _address(f"{url.rstrip('/')}/{variant}", variant, timeout_s)
+        except ServerError as error:
+            if error.code != "NOT_FOUND":
+                raise
+    with Client(url, timeout_s=timeout_s) as client:
+        client.versions()
+        return client.address
 
 
 class _Checks:
@@ -226,7 +246,11 @@ def _outcome(name: str, check: Callable[[], str]) -> Outcome:
     except _LeftOut as reason:
         return Outcome(name, LEFT_OUT, str(reason))
     except (WrongError, ServerError) as error:
-        return Outcome(name, FAILED, " ".join(str(error).split())[:300])
+        return _failed(name, error)
+
+
+def _failed(name: str, error: Exception) -> Outcome:
+    return Outcome(name, FAILED, " ".join(str(error).split())[:300])
 
 
 def _warmup(version: Path, local: Transport, timeout_s: float) -> str:

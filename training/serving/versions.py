@@ -47,7 +47,8 @@ def new_version(
         last: the file, one of LAST_FILES, that comes to a URL behind all others.
 
     Raises:
-        FileExistsError: before anything is done, if the version is there; an empty folder is none.
+        FileExistsError: before anything is done, if the version is there, or a file of its name; an
+            empty folder is none.
         ConfigError: another number; an `out` that is itself named like a version, or a file.
         OSError: a full disk.
         RemoteError: a server that does not list its folder, or take the files.
@@ -62,7 +63,7 @@ def new_version(
         return
     out = Path(out)
     was_there = out.exists()
-    if number is not None and (out / str(number)).is_dir() and any((out / str(number)).iterdir()):
+    if number is not None and _is_taken(out / str(number)):
         raise _taken(str(out / str(number)))
     _remove_left(out)
     name = f"{_PREFIX}{socket.gethostname()}.{os.getpid()}.{secrets.token_hex(4)}"
@@ -134,6 +135,13 @@ def _check_free(url: str) -> None:
         with contextlib.suppress(AbsentError):
             size(join(url, name))
             raise _taken(shown(url))
+
+
+def _is_taken(place: Path) -> bool:
+    """Whether anything is there but an empty folder."""
+    if place.is_dir():
+        return any(place.iterdir())
+    return os.path.lexists(place)
 
 
 def _taken(place: str) -> FileExistsError:

@@ -196,7 +196,8 @@ class _Watch:
             self._tell(Event("silent", self._source.name, f"no frame for {silence_s:.0f} s."))
         if silence_s <= self._give_up_s:
             return True
-        if self._source.kind in (FILE, FOLDER):
+        trouble = self._reader.trouble
+        if self._source.kind in (FILE, FOLDER) and not trouble:
             return False
-        reason = self._reader.trouble or "it does not answer."
+        reason = trouble or "it does not answer."
         raise LostError(self._source.name, f"gives no frame for {silence_s:.0f} s: {reason}")
