@@ -1,27 +1,51 @@
 """What a benchmark has measured so far, in a JSON file beside its report; and the conditions."""
 
+import contextlib
 import datetime
+import fcntl
 import importlib.metadata
 import json
 import os
 import pathlib
 import platform
 import re
+from collections.abc import Iterator
 
 
 class Ledger:
-    """Rows by name. Each is on disk as soon as it is set, so that no interruption loses one."""
+    """Rows by name. Each is on disk as soon as it is set, so that no interruption loses one.
+
+    Several processes may fill one file: rows that others have set meanwhile are read before a
+    question or an answer.
+    """
 
     def __init__(self, path: pathlib.Path):
         self.path = path
-        self.rows = json.loads(path.read_text("utf-8")) if path.is_file() else {}
+        self._read()
 
     def __contains__(self, name: str) -> bool:
+        self._read()
         return name in self.rows
 
     def __setitem__(self, name: str, row: dict) -> None:
-        self.rows[name] = row
-        write_text(self.path, json.dumps(self.rows, indent=1) + "\n")
+        with _sole(self.path.parent):
+            self._read()
+            self.rows[name] = row
+            write_text(self.path, json.dumps(self.rows, indent=1) + "\n")
+
+    def _read(self) -> None:
+        self.rows = json.loads(self.path.read_text("utf-8")) if self.path.is_file() else {}
+
+
+@contextlib.contextmanager
+def _sole(folder: pathlib.Path) -> Iterator[None]:
+    """Keeps other ledgers of the folder waiting."""
+    place = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(place, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(place)
 
 
 def write_text(path: pathlib.Path, text: str) -> None:

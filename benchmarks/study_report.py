@@ -35,7 +35,7 @@ LABEL_GAP = 6  # points between a mark and its name
 
 def write_report(rows: dict[str, dict], out: pathlib.Path) -> None:
     """Writes `out` (Markdown) and beside it the CSV and the two pictures."""
-    rows = list(rows.values())
+    rows = sorted(rows.values(), key=_place)  # not as they were trained, perhaps by several
     write_text(out.with_suffix(".csv"), _csv(rows))
     datasets = list(dict.fromkeys(row["dataset"] for row in rows))
     usual = statistics.mode(row["clip_frames"] for row in rows)
@@ -47,6 +47,10 @@ def write_report(rows: dict[str, dict], out: pathlib.Path) -> None:
     for name, figure in pictures.items():
         figure.savefig(out.with_name(f"{out.stem}_{name}.png"), dpi=130)
     write_text(out, _markdown(at_usual, rows, datasets, out.stem))
+
+
+def _place(row: dict) -> tuple:
+    return row["dataset"], list(PAPER).index(row["family"]), row["clip_frames"], row["seed"]
 
 
 def means(rows: list[dict], metric: str) -> dict[str, tuple[float, float, int]]:

@@ -60,6 +60,13 @@ def test_report_is_a_page_a_table_and_two_pictures(tmp_path):
         assert (tmp_path / f"study_{name}.png").read_bytes().startswith(b"\x89PNG")
 
 
+def test_several_processes_fill_one_file(tmp_path):
+    first, second = (Ledger(tmp_path / "study.json") for _ in range(2))
+    first["a"], second["b"] = {"seed": 0}, {"seed": 1}
+    assert "b" in first and list(first.rows) == list(second.rows) == ["a", "b"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["study.json"]
+
+
 def test_rows_of_another_budget_are_refused(tmp_path):
     ledger = Ledger(tmp_path / "study.json")
     (row,) = rows_of(r2d=[0.5])

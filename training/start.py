@@ -139,9 +139,10 @@ def _started(folder: ModelDir, config: TrainConfig, who: str) -> Start:
         raise ConfigError(f"{who}: {error}") from None
     path = folder.weights("final")
     if not path.is_file():
+        root = shlex.quote(str(folder.root))
         raise ConfigError(
             f"{who}: {path.name} is missing; the run has not come to its end. Continue it with "
-            f"`r21d train --model_dir={shlex.quote(str(folder.root))}` and its options, or give another run."
+            f"`r21d train --model_dir={root}` and its options, or give another run."
         )
     for name in ("variant", "convention", "width_multiplier"):
         old, new = getattr(before, name), getattr(config, name)

@@ -25,7 +25,6 @@ from .names import (
     SERVING_DEFAULT,
     WARMUP,
 )
-from .retries import retried
 from .tensors import from_message
 from .transport import Address, ServerError, Transport, address_of, connect
 
