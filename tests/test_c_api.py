@@ -20,7 +20,7 @@ import tensorflow as tf
 from r21d_keras.training.data.frames import center_crop, resize_clip
 from r21d_keras.training.data.pipeline import normalise
 from r21d_keras.training.model_dir import load_run
-from r21d_keras.training.serving.limits import LIMITS
+from r21d_keras.training.serving.limits import limits_of
 from r21d_keras.training.serving.saved_model import export
 
 SOURCE = pathlib.Path(__file__).parent / "c" / "serve.c"
@@ -185,7 +185,7 @@ def with_value(value):
     return clips
 
 
-MOST = LIMITS.max_frames
+MOST = limits_of(CLIP[0], 32).max_frames
 BAD_CLIPS = {
     "rank 4": (zeros(*CLIP), r"clips \[4 36 40 3\]: expected \(batch, frames, height, width, 3\)"),
     "rank 0": (np.uint8(1), r"clips \[\]: expected"),

@@ -13,7 +13,6 @@ from ..config import ConfigError
 from ..remote.folders import folder_at
 from ..remote.urls import is_remote
 from .guide import guide
-from .limits import LIMITS
 from .names import BATCHING, COMPOSE, MODELS, README, SIGNATURES
 from .servable import Servable
 from .warmup import MOST_REQUESTS
@@ -34,7 +33,7 @@ def batch_sizes(out: str | os.PathLike, servable: Servable) -> tuple[int, ...]:
     lines = re.sub(r"#.*", "", text)
     found = re.findall(r"\ballowed_batch_sizes\s*:\s*(\d+|\[[\d\s,]*\])", lines)
     sizes = tuple(int(number) for value in found for number in re.findall(r"\d+", value))
-    most = LIMITS.max_frames_in_all // servable.clip_frames
+    most = servable.limits.max_frames_in_all // servable.clip_frames
     num_requests = len(sizes) * len(SIGNATURES[servable.stream])
     if not sizes or not all(1 <= size <= most for size in sizes) or num_requests > MOST_REQUESTS:
         raise ConfigError(

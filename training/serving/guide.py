@@ -1,6 +1,5 @@
 """The README that lies beside the versions of a model."""
 
-from .limits import LIMITS
 from .names import (
     CLIPS_FLOAT,
     EMBEDDING,
@@ -15,7 +14,7 @@ from .servable import Servable
 
 def guide(servable: Servable) -> str:
     """What a model takes and gives, and how it is served: Markdown."""
-    numbers, limits, name = servable.preprocessing, LIMITS, servable.variant
+    numbers, limits, name = servable.preprocessing, servable.limits, servable.variant
     any_length = f"1 to {limits.max_frames}, trained with {servable.clip_frames}"
     length = any_length if servable.length is None else f"{servable.length}, no more and no fewer"
     return f"""\

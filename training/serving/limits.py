@@ -2,6 +2,13 @@
 
 from dataclasses import dataclass
 
+_MAX_FRAMES = 512  # of a clip: 16 times those of the longest published network
+_MAX_FRAMES_IN_ALL = 4096
+# Pixels that the network sees of a request. R(2+1)D-18 takes 2.6 GB for them on a CPU, 5 MB a frame
+# of 112x112; the request itself may be a few hundred kilobytes, of frames that are enlarged.
+_MAX_PIXELS = 512 * 112 * 112
+_BATCH = 8  # clips of the trained length that are always answered: deployment.BATCH_SIZES
+
 
 @dataclass(frozen=True)
 class Limits:
@@ -9,18 +16,22 @@ class Limits:
 
     min_side, max_side: of frames before they are resized, pixels. Below 8 there is no picture;
     frames of 4K and 8K are 10 to 40 times what Full HD takes, for a network that sees 112 pixels.
-    max_frames: of one clip: 16 times those of the longest published network.
+    max_frames: of one clip.
     max_frames_in_all: of all clips of a request, or of the requests that a server puts together.
     max_aspect: the longer side over the shorter one, where frames keep their shape when resized.
     max_descriptions: of the model, each of some kilobytes; a client wants one.
     """
 
+    max_frames: int
+    max_frames_in_all: int
     min_side: int = 8
     max_side: int = 2048
-    max_frames: int = 512
-    max_frames_in_all: int = 4096
     max_aspect: int = 8
     max_descriptions: int = 64
 
 
-LIMITS = Limits()
+def limits_of(clip_frames: int, side: int) -> Limits:
+    """What a network answers that was trained with clips of `clip_frames` of `side` x `side`."""
+    in_all = min(_MAX_PIXELS // side**2, _MAX_FRAMES_IN_ALL)
+    in_all = max(in_all, _BATCH * clip_frames)
+    return Limits(max(min(_MAX_FRAMES, in_all), clip_frames), in_all)

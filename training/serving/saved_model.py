@@ -12,7 +12,6 @@ from ..config import ConfigError
 from ..evaluation.scoring import TOP_K
 from .about import about, write_about
 from .deployment import batch_sizes, deploy
-from .limits import LIMITS
 from .servable import Servable, load_servable
 from .signatures import Signatures
 from .versions import new_version
@@ -56,7 +55,7 @@ def export(
     with new_version(out, version) as place:
         servable = load_servable(source, weights)
         sizes = batch_sizes(out, servable)
-        signatures = Signatures(servable, _top_k(top_k, len(servable.classes)), LIMITS)
+        signatures = Signatures(servable, _top_k(top_k, len(servable.classes)))
         _write_network(place.folder, signatures)
         write_about(place.folder, _about(servable, signatures.top_k, sizes))
         write_warmup(place.folder, servable, sizes)
@@ -89,5 +88,5 @@ def _write_network(folder: Path, signatures: Signatures) -> None:
 
 
 def _about(servable: Servable, top_k: int, sizes: tuple[int, ...]) -> dict:
-    more = {"top_k": top_k, "limits": dataclasses.asdict(LIMITS)}
+    more = {"top_k": top_k, "limits": dataclasses.asdict(servable.limits)}
     return about(servable, **more, warmed_up_batch_sizes=list(sizes))

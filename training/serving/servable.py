@@ -18,6 +18,7 @@ from r21d_keras.zoo.weights import weights_named
 from ..config import WEIGHTS, ConfigError
 from ..flow.streams import PUBLISHED_METHOD
 from ..model_dir import load_run
+from .limits import Limits, limits_of
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,11 @@ class Servable:
         """(S, S, C) of its clips."""
         side = self.preprocessing.crop_size
         return side, side, len(self.preprocessing.mean)
+
+    @property
+    def limits(self) -> Limits:
+        """Of a request."""
+        return limits_of(self.clip_frames, self.preprocessing.crop_size)
 
 
 def load_servable(source: str | os.PathLike, weights: str | None = None) -> Servable:

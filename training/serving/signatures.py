@@ -11,7 +11,6 @@ from ..data.pipeline import normalise
 from . import checks, names
 from .about import about
 from .encoded import decoded, same_size_checked
-from .limits import Limits
 from .pixels import seen
 from .servable import Servable
 
@@ -24,11 +23,10 @@ class Signatures:
     Args:
         servable: whose network answers.
         top_k: labels an answer.
-        limits: of a request.
     """
 
-    def __init__(self, servable: Servable, top_k: int, limits: Limits):
-        self._servable, self.top_k, self._limits = servable, top_k, limits
+    def __init__(self, servable: Servable, top_k: int):
+        self._servable, self.top_k, self._limits = servable, top_k, servable.limits
         self._numbers = servable.preprocessing
         pooled = servable.model.get_layer("avgpool").output  # (B, F)
         self.model = keras.Model(servable.model.input, [pooled, servable.model.output])
