@@ -6,11 +6,12 @@ Networks of full size, random but with the statistics of the clips (random_run.p
 `training/formats`, quantised by some clips and shown others; all exports of a network lie in one
 process and are shown each clip in turn. Then networks that are trained, by the recipe demo or
 before (--runs), are exported the same way and tested on their held-out videos. Writes
-benchmarks/formats.md, and beside it formats.json, from which a later run keeps what it does not
-measure again.
+benchmarks/formats.md, and beside it formats.json: networks that are in there are not measured
+again.
 """
 
 import argparse
+import os
 import pathlib
 import statistics
 import tempfile
@@ -19,6 +20,7 @@ import time
 from benchmarks.formats_report import PACKAGES, report
 from benchmarks.fresh import in_fresh_process
 from benchmarks.ledger import Ledger, conditions, write_text
+from r21d_keras.training.options import ConfigError
 
 HERE = pathlib.Path(__file__).parent
 REST_S = 0.1  # between runtimes, so that the threads of the last one have gone to sleep
@@ -31,8 +33,14 @@ def main() -> None:
         videos = options.videos or _motion_videos(pathlib.Path(folder))
         for family in options.families:
             variant = f"{family}_18"
+            if variant in ledger:
+                continue
             print(variant, flush=True)
-            row = in_fresh_process(measure, variant, videos, vars(options))
+            try:
+                row = in_fresh_process(measure, variant, videos, vars(options))
+            except ConfigError as error:
+                print(f"  {error}", flush=True)  # an export that is none keeps no other waiting
+                continue
             ledger[variant] = row | conditions(*PACKAGES)
             write_text(options.out, report(ledger.rows))
         runs = list(options.runs)
@@ -197,7 +205,8 @@ def _session(export: dict, numbers):
     from r21d_keras.training.formats.runtimes import open_session
 
     if export["format"] != "tf":
-        session = open_session(pathlib.Path(export["place"]), export["format"])
+        place = pathlib.Path(export["place"])
+        session = open_session(place, export["format"], threads=os.cpu_count())
         return lambda clip: session(clip)["probabilities"]
     loaded = tf.saved_model.load(export["place"])
 

@@ -7,10 +7,10 @@ WHAT = """\
 # Formats
 
 Size: of the files that the runtime loads. Load: from them to the first answer. Clip: median of
-clips shown one at a time, all runtimes in turn, on the same threads. Difference: the largest of any
-score of any clip from that of Keras, with random weights; the trained networks say what that comes
-to. Clips of 16x112x112, 400 classes. Quantised by other clips than those shown. Written by
-benchmarks/formats.py.
+clips shown one at a time, all runtimes in turn and Keras before them, on the same threads.
+Difference: the largest of any score of any clip from that of Keras, with random weights; the
+trained networks say what that comes to. Clips of 16x112x112, 400 classes. Quantised by ten other
+clips than those shown. Written by benchmarks/formats.py.
 """
 HEAD = "| | size, MB | convert, s | load, s | clip, ms | difference |"
 RULE = "| --- | --- | --- | --- | --- | --- |"

@@ -4,7 +4,7 @@
 
 Every contestant is a process of its own with one artefact; all are asked in turn, one at a time.
 Writes benchmarks/serving.md, and beside it serving.json, from which a later run keeps what it does
-not measure again.
+not measure again, other --contestants of the same batch too.
 """
 
 import argparse
@@ -52,6 +52,9 @@ def main() -> None:
             for batch in options.batches:
                 print(f"{variant}, {batch} clips", flush=True)
                 row = measure(variant, batch, folder, options)
+                before = ledger.rows.get(f"{variant}-{batch}", {}).get("cells", {})
+                cells = before | row["cells"]
+                row["cells"] = {name: cells[name] for name in CONTESTANTS if name in cells}
                 ledger[f"{variant}-{batch}"] = row | conditions(*PACKAGES)
                 write_text(options.out, report(ledger.rows))
     print(report(ledger.rows))
@@ -76,17 +79,30 @@ def measure(variant: str, batch: int, folder: pathlib.Path, options) -> dict:
             workers[name] = worker
             cells[name] = {**loaded, "seconds": [], "size": _size(folder / place)}
         for _ in range(options.repeats):
-            for name, worker in workers.items():
+            for name in list(workers):
                 time.sleep(REST_S)
-                cells[name]["seconds"].append(worker.ask("time")["seconds"])
-        for name, worker in workers.items():
-            cells[name] |= worker.ask("peak")
+                found = _asked(workers, cells, name, "time", 60 * options.minutes)
+                cells[name].get("seconds", []).append(found.get("seconds"))
+        for name in list(workers):
+            cells[name] |= _asked(workers, cells, name, "peak", 60.0)
+        for name in workers:
             median = statistics.median(cells[name]["seconds"])
             print(f"  {name}: {1e3 * median:.0f} ms", flush=True)
     finally:
         for worker in workers.values():
             worker.close()
     return {"variant": variant, "batch": batch, "shape": options.shape, "cells": cells}
+
+
+def _asked(workers: dict, cells: dict, name: str, do: str, limit_s: float) -> dict:
+    """The answer of a contestant; one that ends or hangs is out, and the others go on."""
+    try:
+        return workers[name].ask(do, limit_s)
+    except WorkerError as error:
+        workers.pop(name).close()
+        cells[name] = {"failed": str(error)}
+        print(f"  {name}: {error}", flush=True)
+        return {}
 
 
 def _make(variant: str, folder: pathlib.Path, options) -> None:

@@ -21,8 +21,9 @@ weights, whose convolutions take as long as others; all were asked in turn, one 
 many threads as there are cores. Latency: median of a batch, with the quartiles. Of eager:
 torchvision's best eager median over this one, above 1 where this is the faster. Load: from the
 files to the first answer, imports left out. Peak: the most resident memory of the process, its
-framework included. Size: of the files. Exports of ours take pixels and normalise them within,
-torchvision's network takes them prepared. Written by benchmarks/serving.py.
+framework included. Size: of the files. Keras, the SavedModel (by clips_float) and torchvision's
+network take clips that are prepared, our other exports pixels, which they normalise within. Written
+by benchmarks/serving.py.
 """
 HEAD = "| | latency, ms | quartiles | clips/s | of eager | load, s | peak, MiB | size, MB |"
 

@@ -71,6 +71,17 @@ def test_requests_are_answered_apart_as_together(batched):
             assert one["top_labels"].tolist() == other["top_labels"].tolist()
 
 
+def test_the_longest_clips_are_answered_among_others(batched):
+    """A batch that is filled up to an allowed size holds no more than is answered."""
+    url, servable = batched
+    with Client(url) as client:
+        most = client.about["limits"]["max_frames"]
+        clips = np.zeros((1, most, 8, 8, 3), np.uint8)
+        answers = asked_together(client, servable, clips, clips, clips)
+    assert servable.runs[-1] == ("serving_default", 8)
+    assert all(len(answer["probabilities"]) == 1 for answer in answers)
+
+
 def test_other_sizes_and_bad_neighbours_fail_all_that_come_together(batched):
     """Why batching is off by default: docs/serving.md."""
     url, servable = batched

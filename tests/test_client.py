@@ -191,6 +191,19 @@ def test_a_new_version_is_answered_by_and_other_classes_are_noticed(tiny_run, tm
             client.probabilities(clips)
 
 
+def test_a_new_version_that_is_to_be_shown_other_clips_is_noticed(tiny_run, tmp_path, monkeypatch):
+    monkeypatch.setattr("r21d_keras.training.serving.client.ABOUT_S", 0.0)
+    export(tiny_run(), tmp_path)
+    with double_of.Double({"r2plus1d_10": tmp_path}) as double, Client(double.grpc) as client:
+        clips = clips_of(2, 4, 36, 40, 3)
+        client.probabilities(clips)
+        export(tiny_run(frame_rate=7.5), double_of.warmed_up_little(tmp_path))
+        while client.versions().get(1) != "END":
+            time.sleep(0.05)
+        with pytest.raises(ServerError, match="meanwhile, which is to be shown other clips"):
+            client.probabilities(clips)
+
+
 def predicted(capsys, *arguments):
     code = main(["predict", "--json", "--num_clips=3", *arguments])
     return code, [json.loads(line) for line in capsys.readouterr().out.splitlines()]

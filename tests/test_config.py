@@ -128,6 +128,15 @@ def test_a_list_flag_of_words_is_an_error():
         ({"freeze_until": "layer3"}, "weights='none' would keep random layers"),
         ({"compute": "rows"}, "compute='rows': expected one of auto, conv3d"),
         ({"epochs": 5}, "warmup_epochs=10 is more than epochs=5"),
+        (
+            {"videos": "mine"},
+            "'motion' does not read videos='mine'; it reads no place.*=ucf101\\|hmdb",
+        ),
+        (
+            {"dataset": "folder", "splits": "x"},
+            "'folder' does not read splits='x'; it reads videos",
+        ),
+        ({"dataset": "csv", "videos": "x"}, "'csv' does not read videos='x'; it reads manifest"),
     ],
 )
 def test_wrong_options_are_named(values, message):

@@ -98,6 +98,11 @@ def test_folders_that_are_not_as_expected(tiny_videos, tmp_path):
     (tmp_path / "empty" / "notes.txt").write_text("none yet")
     with pytest.raises(ValueError, match="1 folder without a video: empty"):
         _folder(tmp_path, "train")
+    (tmp_path / "empty" / "folder.mp4").mkdir()
+    (tmp_path / "empty" / ".trash").mkdir()
+    (tmp_path / "empty" / ".trash" / "gone.mp4").symlink_to(tiny_videos / "dark" / "dark_1.mp4")
+    with pytest.raises(ValueError, match="1 folder without a video: empty"):
+        _folder(tmp_path, "train")
     (tmp_path / "empty" / "one.MP4").symlink_to(tiny_videos / "dark" / "dark_0.mp4")
     with pytest.raises(ValueError, match="empty: 1 video; expected at least 2"):
         _folder(tmp_path, "train")

@@ -1,5 +1,7 @@
 import csv
 import json
+import os
+import shutil
 
 import numpy as np
 import pytest
@@ -11,6 +13,7 @@ from r21d_keras.training.data.datasets import load_dataset
 from r21d_keras.training.data.pipeline import clip_spec, normalise
 from r21d_keras.training.data.video_set import read_test_clips
 from r21d_keras.training.evaluation.evaluate import evaluate, summary
+from r21d_keras.training.evaluation.predictions import read_predictions
 from r21d_keras.training.evaluation.protocols import Protocol
 from r21d_keras.training.evaluation.scoring import best_labels, score_clips
 from r21d_keras.training.model_dir import load_run
@@ -101,6 +104,15 @@ def test_command_finds_videos_that_moved(tiny_run, tmp_path, motion_videos, caps
     assert main(["evaluate", *arguments]) == 0
     assert "(8 videos, clips a video: 2)" in capsys.readouterr().out
     assert FILES <= {path.name for path in run.iterdir()}
+
+
+def test_names_of_videos_that_are_not_utf8_are_kept(tiny_run, motion_videos, tmp_path):
+    run = tiny_run(variant="f_r2d_10")
+    shutil.copytree(motion_videos, tmp_path / "videos", symlinks=True)
+    first = min(path for path in (tmp_path / "videos").rglob("*.*") if path.is_file())
+    first.rename(first.with_name(os.fsdecode(b"caf\xe9.") + first.suffix[1:]))
+    evaluate(run, places={"videos": str(tmp_path / "videos")})
+    assert sum("caf\udce9" in name for name in read_predictions(run).names) == 1
 
 
 def test_videos_that_are_named_are_tested_on_in_place_of_the_runs_records(tiny_run, motion_videos):

@@ -46,6 +46,14 @@ def test_records_of_others_are_read(make_config, tmp_path):
     np.testing.assert_array_equal(next(iter(pipeline.train_batches(again, config, 0)))[0], clips)
 
 
+def test_clips_of_one_video_have_names_of_their_own(tmp_path):
+    for subset in ("train", "test"):
+        path = tmp_path / f"{subset}-00000-of-00001"
+        write_foreign(path, 2, 0, 30.0, clip_data_path=b"a/film.mp4")
+    found = [record.name for record in scan(tmp_path, "folder").records]
+    assert len(set(found)) == 4 and all(name.startswith("a/film.mp4#") for name in found)
+
+
 def test_what_others_do_not_say_is_asked_for(make_config, tmp_path):
     config = make_config(records=str(tmp_path))
     with pytest.raises(ConfigError, match="holds no records: neither manifest.json"):

@@ -66,10 +66,14 @@ def test_versions_go_on_but_never_where_tensorflow_serving_would_take_them(run, 
     ]
     with pytest.raises(FileExistsError, match="exists already and is not overwritten"):
         convert(run, tmp_path, "onnx", version=1)
-    assert export(run, tmp_path) == str(tmp_path / "3")
+    with pytest.raises(ConfigError, match="holds ./model.onnx, .*another runtime.* Give another"):
+        export(run, tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {"1", "2"}
+    models = tmp_path / "models"
+    assert export(run, models) == str(models / "1")
     with pytest.raises(ConfigError, match="holds models.config: .* Give another folder"):
-        convert(run, tmp_path, "onnx")
-    assert {path.name for path in tmp_path.iterdir() if path.is_dir()} == {"1", "2", "3"}
+        convert(run, models, "onnx")
+    assert {path.name for path in models.iterdir() if path.is_dir()} == {"1"}
 
 
 def test_metadata_tells_what_the_model_wants(run, tmp_path):

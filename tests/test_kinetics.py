@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from r21d_keras.training.cli import main
 from r21d_keras.training.config import TrainConfig
 from r21d_keras.training.data.catalogued import listed
 from r21d_keras.training.data.datasets import load_dataset
@@ -189,6 +190,34 @@ def test_a_clip_for_training_and_testing_is_not_prepared(tree):
     root = tree(val=VAL + "abseiling,R6llTwEh07w,417,427,val,0\n")
     with pytest.raises(ValueError, match="1 video is for train and for test.*: abseiling/R6ll"):
         listed("kinetics400", Places(str(root)))
+
+
+def test_what_cannot_be_trained_on_is_not_prepared(tree, tmp_path, capsys):
+    root = tree()
+    for path in (root / "train" / "flipping pancake").iterdir():
+        path.unlink()
+    out = f"--out={tmp_path / 'records'}"
+    prepare = ["prepare", "--dataset=kinetics400", f"--videos={root}", out, "--processes=1"]
+    assert main(prepare) == 1
+    said = "1 class has no video to train on in split 1: flipping pancake."
+    assert said in capsys.readouterr().err and not (tmp_path / "records").exists()
+
+
+def test_a_subset_is_prepared_without_the_other(tree, tmp_path, capsys):
+    root = tree()
+    (tmp_path / "annotations" / "val.csv").unlink()
+    out = f"--out={tmp_path / 'records'}"
+    prepare = ["prepare", "--dataset=kinetics400", f"--videos={root}", out, "--processes=1"]
+    assert main(prepare) == 1 and "no list of kinetics400 for test" in capsys.readouterr().err
+    assert main([*prepare, "--split=1", "--subset=train"]) == 0
+    assert "records: 3 videos" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("column", ["label", "split"])
+def test_a_column_twice_is_refused(tree, column):
+    root = tree(train=TRAIN.replace("is_cc", column, 1))
+    with pytest.raises(ValueError, match=f"its header has '{column}' 2 times; expected it once"):
+        list_kinetics("kinetics400", Places(str(root)), 1, "train")
 
 
 ids = st.text("abcXYZ019_-", min_size=11, max_size=11)

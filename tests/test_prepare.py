@@ -20,8 +20,10 @@ import pytest
 from r21d_keras.training.data.decoder import VideoError
 from r21d_keras.training.options import ConfigError
 from r21d_keras.training.records.manifest import read_manifest
+from r21d_keras.training.records.plan import Item, Shard
 from r21d_keras.training.records.prepare import prepare
 from r21d_keras.training.records.rgb import FrameOptions
+from r21d_keras.training.records.shards import ShardWriter
 from tests import preparing
 from tests.preparing import OPTIONS, contents, plan_of, stop_at
 
@@ -188,6 +190,17 @@ def test_bad_videos_are_found_before_any_work(with_bad, tmp_path):
     with pytest.raises(ValueError, match="2 of 10 videos cannot be read:(.|\n)*dark_3.mp4: is em"):
         prepare(plan_of(with_bad), tmp_path / "out", processes=1)
     assert not list((tmp_path / "out").glob(".*.part"))
+
+
+def test_videos_that_were_skipped_are_tried_again_without_the_file_that_is_named(tmp_path):
+    shard = Shard("all-00000-of-00001.tfrecord", tuple(Item(n, n, (0,), ("a",)) for n in "ab"))
+    writer = ShardWriter(tmp_path, shard)
+    writer.skip("no video")
+    writer.close()
+    again = ShardWriter(tmp_path, shard)
+    assert len(again.entries) == 1 and again.file_name == shard.journal_name
+    (tmp_path / again.file_name).unlink()
+    assert ShardWriter(tmp_path, shard).rest == shard.items
 
 
 def test_bad_videos_end_the_work_or_are_left_out(with_bad, tiny_videos, tmp_path, whole, log):

@@ -48,16 +48,20 @@ def test_progress_without_a_terminal_is_in_the_log(command, monkeypatch):
     assert re.search(r"Prepared 3 of 10 videos, [\d.]+ a second, 0:00:\d\d left\.", err)
 
 
-def test_a_data_set_is_checked(command, tmp_path, tiny_videos):
+def test_a_data_set_is_checked(tmp_path, tiny_videos, capsys):
     report = tmp_path / "report.json"
-    code, out, _ = command("--check", f"--report={report}")
+
+    def command(*arguments, videos=tiny_videos):
+        code = main(["prepare", "--check", "--dataset=folder", f"--videos={videos}", *arguments])
+        return code, *capsys.readouterr()
+
+    code, out, _ = command(f"--report={report}", "--processes=1")
     assert code == 0 and json.loads(report.read_text())
     videos = tmp_path / "videos"
     shutil.copytree(tiny_videos, videos)
     (videos / "dark" / "dark_3.mp4").write_bytes(b"")
-    code, out, _ = command("--check", videos=videos)
+    code, out, _ = command(videos=videos)
     assert code == 1 and "dark_3.mp4" in out
-    assert not (tmp_path / "records").exists()
 
 
 def test_skipped_videos_are_told(command, tmp_path, tiny_videos):
@@ -77,6 +81,15 @@ def test_skipped_videos_are_told(command, tmp_path, tiny_videos):
     [
         (("--check", "--verify"), "--check and --verify: give one of them."),
         (("--report=a.json",), "--report: expected with --check"),
+        (("--check",), "--out is not read with --check, which reads --dataset, --videos"),
+        (("--verify",), "--dataset is not read with --verify, which reads --out. Leave it out."),
+        (
+            ("--manifest=a.csv",),
+            "dataset='folder' does not read manifest='a.csv'; it reads videos.",
+        ),
+        (("--short_side=36",), "--short_side and --resize_height: give one of them."),
+        (("--beam_options=--a",), "--beam_options is not read with --runner=local."),
+        (("--runner=beam",), "--processes is not read with --runner=beam."),
         (("--jpeg_quality=101",), "jpeg_quality=101: expected from 1 to 100."),
         (("--frame_rate=0",), "frame_rate=0.0: expected from 0.001 to 1000."),
         (("--out=",), "--out is missing: the folder of records to make."),

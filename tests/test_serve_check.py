@@ -1,6 +1,7 @@
 """`r21d serve-check` against servers that answer as they should, and against others."""
 
 import re
+import shutil
 
 import numpy as np
 import pytest
@@ -118,6 +119,19 @@ def test_files_alone_are_checked_and_a_broken_warm_up_is_found(tiny_run, tmp_pat
     warmup.write_bytes(warmup.read_bytes()[:-9])
     code, rows, _ = checked(capsys, out)
     assert code == 1 and "the file ends within a record" in failed(rows)["warm-up requests"]
+    warmup.write_bytes(b"")
+    code, rows, _ = checked(capsys, out)
+    assert code == 1 and failed(rows)["warm-up requests"] == "0 replayed; expected 8"
+
+
+def test_the_version_that_is_named_is_checked_whichever_is_the_newest(
+    models, tiny_run, tmp_path, capsys
+):
+    shutil.copytree(models, tmp_path, dirs_exist_ok=True)
+    export(tiny_run(classes=("no", "yes")), tmp_path)
+    with double_of.Double({"r2plus1d_10": tmp_path}, num_versions=2) as double:
+        code, rows, printed = checked(capsys, tmp_path / "1", f"--grpc={double.grpc}")
+    assert code == 0 and ("passed", "version", "1 AVAILABLE") in rows, printed
 
 
 @pytest.mark.parametrize(

@@ -47,9 +47,13 @@ def test_compressed_lists(tree):
         path.with_suffix(".txt.gz").write_bytes(gzip.compress(path.read_bytes()))
         path.unlink()
     assert len(list_sports1m(Places(str(tree)), 1, "train").names) == 3
-    (tree / "original" / "train_partition.txt.gz").write_bytes(b"no archive")
-    with pytest.raises(ValueError, match="train_partition.txt.gz: expected text"):
-        list_sports1m(Places(str(tree)), 1, "train")
+    path = tree / "original" / "train_partition.txt.gz"
+    whole = path.read_bytes()
+    hurt = whole[:20] + bytes([whole[20] ^ 255, whole[21] ^ 255]) + whole[22:]
+    for octets in (b"no archive", hurt, whole[:-9]):
+        path.write_bytes(octets)
+        with pytest.raises(ValueError, match="train_partition.txt.gz is damaged: .* Get the list"):
+            list_sports1m(Places(str(tree)), 1, "train")
 
 
 def test_absent_and_unreadable_videos_take_their_labels_along(tree):

@@ -238,9 +238,19 @@ def test_folder_gives_files_once_they_are_whole(tmp_path, monkeypatch):
     away.rename(tmp_path)
     look(0.3)
     assert found == ["b.mp4", "a.ts", "b.mp4"] and not folder.trouble
+    kept = tmp_path.with_name("kept")
+    kept.mkdir()
+    for path in tmp_path.iterdir():
+        path.rename(kept / path.name)  # as a share that is not mounted: an empty folder
+    assert folder.ready() == [] and not folder.trouble
+    for path in kept.iterdir():
+        path.rename(tmp_path / path.name)
+    look(0.3)
+    assert found == ["b.mp4", "a.ts", "b.mp4"]
+    monkeypatch.setattr(module, "REMEMBERED", 1)
     for path in tmp_path.iterdir():
         path.unlink()
-    assert folder.ready() == [] and not folder._given
+    assert folder.ready() == [] and len(folder._given) == 1
 
 
 def test_a_folder_that_goes_away_and_comes_back_is_told(tmp_path):

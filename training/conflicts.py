@@ -1,6 +1,7 @@
 """Options that are right alone and wrong together."""
 
-from .data.catalog import DATASETS
+from .data.catalog import DATASETS, unread_places
+from .data.listings import PLACES
 from .flow.streams import conflict as stream_conflict
 from .optimization.options import option_conflict
 from .remote.urls import is_remote
@@ -12,6 +13,7 @@ def conflicts(config) -> list[str]:
         text
         for found in (
             _places,
+            _unread,
             _split,
             _crop,
             _batch,
@@ -25,8 +27,14 @@ def conflicts(config) -> list[str]:
     ]
 
 
+def _unread(config) -> str:
+    row = DATASETS.get(config.dataset)
+    given = {name: getattr(config, name) for name in PLACES if getattr(config, name)}
+    return unread_places(row, given) if row else ""
+
+
 def _places(config) -> str:
-    wrong = [n for n in ("videos", "splits", "manifest") if is_remote(getattr(config, n))]
+    wrong = [name for name in PLACES if is_remote(getattr(config, name))]
     if not wrong:
         return ""
     return (

@@ -1,5 +1,6 @@
 """Models that are ready to be shown videos: of a run, of an export, of the zoo."""
 
+import math
 import os
 from dataclasses import dataclass
 from functools import partial
@@ -7,7 +8,6 @@ from pathlib import Path
 
 import keras
 import numpy as np
-import tensorflow as tf
 
 from r21d_keras import list_variants
 from r21d_keras.zoo.builders import BUILDERS
@@ -28,8 +28,10 @@ from .model_dir import load_run
 from .remote.copies import fetched
 from .run_folder import ModelDir, run_files
 from .serving.about import read_about
-from .serving.local_transport import load_saved_model
+from .serving.local_transport import LocalTransport
 from .serving.names import CLIPS, FILES, LAST_FILES, METADATA, PROBABILITIES, SERVING_DEFAULT
+from .serving.retries import explanation
+from .serving.transport import ServerError
 
 
 @dataclass(frozen=True)
@@ -114,8 +116,7 @@ def _from_export(folder: Path, name: str) -> Predictor:
         )
     about = read_about(folder)
     if name == "tf":
-        # The signature holds only a weak reference: the loaded object must outlive it.
-        scorer = partial(_call_signature, load_saved_model(folder))
+        scorer = partial(_ask, LocalTransport(folder), about.get("limits", {}))
     else:
         scorer = partial(_call_session, open_session(folder, name))
     described = {name: _tupled(value) for name, value in about["preprocessing"].items()}
@@ -131,9 +132,15 @@ def _call_session(session: Session, clips: np.ndarray) -> np.ndarray:
     return session(clips)[PROBABILITIES]
 
 
-def _call_signature(loaded, clips: np.ndarray) -> np.ndarray:
-    answer = loaded.signatures[SERVING_DEFAULT](**{CLIPS: tf.constant(clips)})
-    return answer[PROBABILITIES].numpy()
+def _ask(model: LocalTransport, limits: dict, clips: np.ndarray) -> np.ndarray:
+    """As many clips at a time as the model answers: of large ones fewer than a video has."""
+    most = max(1, limits.get("max_frames_in_all", clips.size) // clips.shape[1])
+    parts = [clips[start : start + most] for start in range(0, len(clips), most)]
+    try:
+        answers = [model.predict(SERVING_DEFAULT, {CLIPS: part}, math.inf) for part in parts]
+    except ServerError as error:
+        raise ServerError(error.code, error.detail, explanation(error, math.inf)) from None
+    return np.concatenate([answer[PROBABILITIES] for answer in answers])
 
 
 def _tupled(value):

@@ -1,11 +1,19 @@
 """The command `r21d prepare` as a table, like commands.py."""
 
+import shlex
+
 from absl import flags
 
+from ..data.listings import PLACES
 from .command import DONE, FAILED, Command, UsageError, no_more, required
 
 RUNNERS = ("local", "beam")
-_MODES = ("check", "verify", "scan")
+_MODES = {
+    "check": ("dataset", *PLACES, "report", "processes"),
+    "verify": ("out",),
+    "scan": ("out", "dataset", "frame_rate"),
+}
+"""Modes of `r21d prepare` that prepare nothing, and the flags that each of them reads."""
 
 
 def _define_prepare(values: flags.FlagValues) -> None:
@@ -94,9 +102,34 @@ def _prepare(values: flags.FlagValues, positional: list[str]) -> int:
     given = [mode for mode in _MODES if values[mode].value]
     if len(given) > 1:
         raise UsageError(f"--{given[0]} and --{given[1]}: give one of them.")
-    if values["report"].value and given != ["check"]:
+    if given:
+        _check_read(values, given[0])
+    elif values["report"].value:
         raise UsageError("--report: expected with --check, whose findings it holds.")
     return _DO[given[0] if given else ""](values)
+
+
+def _check_read(values: flags.FlagValues, mode: str) -> None:
+    """Raise UsageError for a flag that a mode does not read."""
+    probe = flags.FlagValues()
+    _define_prepare(probe)
+    own = set(probe) - set(_MODES) - set(_MODES[mode])
+    unread = sorted(name for name in own if values[name].present)
+    if unread:
+        raise UsageError(
+            f"--{unread[0]} is not read with --{mode}, which reads "
+            f"{', '.join(f'--{name}' for name in _MODES[mode])}. Leave it out."
+        )
+
+
+def _check_runner(values: flags.FlagValues) -> None:
+    """Raise UsageError for an option of the other runner."""
+    other = {"local": "beam_options", "beam": "processes"}[values["runner"].value]
+    if values[other].present:
+        raise UsageError(
+            f"--{other} is not read with --runner={values['runner'].value}. Leave it out, or name "
+            "the other runner."
+        )
 
 
 def _make(values: flags.FlagValues) -> int:
@@ -115,6 +148,9 @@ def frame_options(values: flags.FlagValues, **more):
     """
     from ..records.rgb import FrameOptions
 
+    both = [name for name in ("resize_height", "resize_width") if values[name].present]
+    if both and values["short_side"].value:
+        raise UsageError(f"--short_side and --{both[0]}: give one of them.")
     names = ("resize_height", "resize_width", "short_side", "frame_rate")
     given = {name: values[name].value for name in names if values[name].value is not None}
     try:
@@ -126,19 +162,21 @@ def frame_options(values: flags.FlagValues, **more):
 def make_records(values: flags.FlagValues, kind: str, options) -> int:
     """Writes records of a kind, encoded by `options`, as the flags of `define_records` say."""
     from ..data.catalogued import listed
-    from ..records.plan import make_plan
+    from ..records.plan import check_part, make_plan
 
     name = required(values, "dataset", "the data set, a name of `r21d datasets`")
     out = required(values, "out", "the folder of records to make")
     if values["runner"].value == "local":
         _check_is_here(out)
+    _check_runner(values)
+    part = {"split": values["split"].value, "subset": values["subset"].value}
+    check_part(name, **part)
     plan = make_plan(
-        listed(name, _places(values)),
+        listed(name, _places(name, values), **part),
         kind,
         options.encoder,
         options.as_json,
-        split=values["split"].value,
-        subset=values["subset"].value,
+        **part,
         videos_per_shard=values["videos_per_shard"].value,
     )
     return report(_run(plan, out, values), out)
@@ -150,7 +188,7 @@ def _run(plan, out: str, values: flags.FlagValues):
     if values["runner"].value == "beam":
         from ..records.beam import prepare_by_beam
 
-        arguments = values["beam_options"].value.split()
+        arguments = shlex.split(values["beam_options"].value)
         return prepare_by_beam(plan, out, on_bad_video=on_bad_video, arguments=arguments)
     from ..records.prepare import prepare
 
@@ -178,7 +216,7 @@ def _check(values: flags.FlagValues) -> int:
 
     name = required(values, "dataset", "the data set, a name of `r21d datasets`")
     processes = values["processes"].value
-    right = run_check(name, _places(values), values["report"].value, processes)
+    right = run_check(name, _places(name, values), values["report"].value, processes)
     return DONE if right else FAILED
 
 
@@ -226,10 +264,16 @@ def _check_is_here(out: str) -> None:
         )
 
 
-def _places(values: flags.FlagValues):
+def _places(dataset: str, values: flags.FlagValues):
+    """Where the data set is; UsageError for a place that it does not read."""
+    from ..data.catalog import get_dataset, unread_places
     from ..data.listings import Places
 
-    return Places(*(values[name].value for name in ("videos", "splits", "manifest")))
+    given = {name: values[name].value for name in PLACES}
+    wrong = unread_places(get_dataset(dataset), {n: v for n, v in given.items() if v})
+    if wrong:
+        raise UsageError(wrong)
+    return Places(**given)
 
 
 _DO = {"": _make, "check": _check, "verify": _verify, "scan": _scan}

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from .catalog import get_dataset
-from .listings import SUBSETS, Entries, ListsAbsent, Places, first, present
+from .listings import ALL, SUBSETS, Entries, ListsAbsent, Places, first, present
 
 
 @dataclass(frozen=True)
@@ -27,8 +27,11 @@ class Catalogued:
     missing: tuple[str, ...] = ()
 
 
-def listed(name: str, places: Places) -> Catalogued:
+def listed(name: str, places: Places, split: int = 0, subset: str = ALL) -> Catalogued:
     """All videos of all splits and subsets of the data set `name`; splits without lists left out.
+
+    Args:
+        split, subset: only of this one, if it is not 0, and of "train" or "test".
 
     Raises:
         ValueError: what `load_dataset` raises of lists and absent files; a video that is in both
@@ -37,7 +40,7 @@ def listed(name: str, places: Places) -> Catalogued:
     row = get_dataset(name)
     if row.lister is None:
         raise ValueError(f"{name}: its videos are rendered; there are no files to list.")
-    lists, errors = read_lists(name, places)
+    lists, errors = read_lists(name, places, split, subset)
     if errors:
         raise errors[0]
     classes, paths, label_sets, member, order, missing = None, {}, {}, {}, {}, {}
@@ -70,22 +73,26 @@ def listed(name: str, places: Places) -> Catalogued:
 
 
 def read_lists(
-    name: str, places: Places
+    name: str, places: Places, split: int = 0, subset: str = ALL
 ) -> tuple[dict[tuple[int, str], Entries], list[ValueError]]:
     """What the lists of each (split, subset) say, and what is wrong with the others.
 
     A split of which neither list is there counts as wrong only where no split has lists.
+
+    Args:
+        split, subset: as for `listed`.
     """
     row, found, errors, absent = get_dataset(name), {}, {}, {}
-    for split in row.splits:
-        for subset in SUBSETS:
-            try:
-                found[split, subset] = row.lister(places, split, subset)
-            except ListsAbsent as error:
-                absent[split, subset] = error
-            except ValueError as error:
-                errors.setdefault(str(error), error)  # one message once: the folder may be absent
-    begun = {split for split in row.splits for s in SUBSETS if (split, s) not in absent}
+    subsets = SUBSETS if subset == ALL else (subset,)
+    wanted = [(number, s) for number in row.splits if split in (0, number) for s in subsets]
+    for place in wanted:
+        try:
+            found[place] = row.lister(places, *place)
+        except ListsAbsent as error:
+            absent[place] = error
+        except ValueError as error:
+            errors.setdefault(str(error), error)  # one message once: the folder may be absent
+    begun = {place[0] for place in wanted if place not in absent}
     halves = [error for (split, _), error in absent.items() if split in begun or not begun]
     return found, [*errors.values(), *(halves if begun else halves[:1])]
 

@@ -56,7 +56,9 @@ def _class_files(root: pathlib.Path) -> tuple[tuple[str, ...], dict[str, list[pa
         folder.name: sorted(
             path
             for path in folder.rglob("*")
-            if path.suffix.lower() in VIDEO_SUFFIXES and not path.name.startswith(".")
+            if path.suffix.lower() in VIDEO_SUFFIXES
+            and not any(part.startswith(".") for part in path.relative_to(folder).parts)
+            and path.is_file()
         )
         for folder in sorted(folders)
     }

@@ -16,7 +16,15 @@ import re
 from r21d_keras.zoo.labels import load_labels
 
 from .disk import Disk
-from .listings import Entries, ListsAbsent, Places, entries, first, lists_folder
+from .listings import (
+    Entries,
+    ListsAbsent,
+    Places,
+    check_columns,
+    entries,
+    first,
+    lists_folder,
+)
 
 COLUMNS = ("label", "youtube_id", "time_start", "time_end")
 # What the lists of a subset are called: at CVDF and DeepMind, and in MMAction2's preparation.
@@ -128,6 +136,7 @@ def _rows(name: str, path: pathlib.Path, subset: str) -> list[tuple[str, str]]:
                     f"{path}: its header has {', '.join(reader.fieldnames) or 'nothing'}; expected "
                     f"the columns {', '.join(COLUMNS)}, as the official lists have."
                 )
+            check_columns(path, reader.fieldnames, (*COLUMNS, "split"))
             for row in reader:
                 clip, error = _clip(row, official, subset)
                 if error:

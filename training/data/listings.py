@@ -11,7 +11,11 @@ from dataclasses import dataclass
 from .counted import counted
 from .disk import Disk
 
+PLACES = ("videos", "splits", "manifest")
+"""Flags that say where a data set lies: the fields of Places."""
 SUBSETS = ("train", "test")
+ALL = "all"
+"""In place of a subset: both."""
 TEST_SHARE = 0.2  # of each class, where nothing says which videos are for testing
 SHOWN = 5  # of all that is wrong; the rest is counted
 
@@ -31,7 +35,7 @@ class Places:
     @classmethod
     def of(cls, config) -> "Places":
         """Those that a TrainConfig, or what else has such fields, names."""
-        return cls(config.videos, config.splits, config.manifest)
+        return cls(*(getattr(config, name) for name in PLACES))
 
     @property
     def root(self) -> pathlib.Path:
@@ -215,3 +219,18 @@ def read_lines(path: pathlib.Path, what: str) -> list[tuple[int, str]]:
 def below(path: pathlib.Path, root: pathlib.Path) -> str:
     """`path` from `root` on, where it lies there."""
     return (path.relative_to(root) if path.is_relative_to(root) else path).as_posix()
+
+
+def check_columns(path: pathlib.Path, columns: Iterable[str], known: Iterable[str]) -> None:
+    """Checks that none of the `known` columns of a CSV file comes twice.
+
+    Raises:
+        ValueError: one does, so that it could be either.
+    """
+    columns = list(columns)
+    twice = [name for name in known if columns.count(name) > 1]
+    if twice:
+        raise ValueError(
+            f"{path}: its header has {twice[0]!r} {columns.count(twice[0])} times; expected it "
+            "once. Take out, or rename, the others."
+        )

@@ -3,7 +3,17 @@
 import csv
 import pathlib
 
-from .listings import SUBSETS, Entries, Places, below, by_hash, class_name_error, entries, first
+from .listings import (
+    SUBSETS,
+    Entries,
+    Places,
+    below,
+    by_hash,
+    check_columns,
+    class_name_error,
+    entries,
+    first,
+)
 
 COLUMNS = ("path", "label", "subset")
 
@@ -34,6 +44,7 @@ def list_csv(places: Places, split: int, subset: str) -> Entries:
             f"{path}: its header has {', '.join(columns) or 'nothing'}; "
             "expected the columns path,label or path,label,subset."
         )
+    check_columns(path, columns, COLUMNS)
     wrong = [f"line {line}: {what}" for line, row in rows for what in _row_errors(row, path.parent)]
     if wrong:
         raise ValueError(f"{path}: {first(wrong, 'wrong lines')}")

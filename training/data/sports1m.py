@@ -7,6 +7,7 @@ classification with convolutional neural networks, CVPR 2014. Lists and labels: 
 import gzip
 import pathlib
 import re
+import zlib
 
 from r21d_keras.zoo.labels import load_labels
 
@@ -73,8 +74,10 @@ def _rows(path: pathlib.Path, num_labels: int) -> list[tuple[str, tuple[int, ...
                     rows.append((video, numbers))
                 elif text.strip():
                     wrong.append(f"line {line}: {text.strip()!r}")
-    except (UnicodeDecodeError, EOFError, gzip.BadGzipFile) as error:
+    except UnicodeDecodeError as error:
         raise ValueError(f"{path}: expected text in UTF-8: {error}.") from None
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise ValueError(f"{path} is damaged: {error}. Get the list again.") from None
     if wrong:
         what = f"lines are not 'YouTube URL label,label' with labels from 0 to {num_labels - 1}"
         raise ValueError(f"{path}: {first(wrong, what)}")

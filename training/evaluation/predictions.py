@@ -10,7 +10,7 @@ import numpy as np
 
 from ..config import ConfigError
 from ..model_dir import ModelDir
-from .report import LABELS_JOINED_BY
+from .report import LABELS_JOINED_BY, NAMES
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ def read_predictions(folder: str | os.PathLike) -> Predictions:
     try:
         about = json.loads(place.evaluation.read_text("utf-8"))
         classes = tuple(about["classes"])
-        with open(place.predictions, newline="", encoding="utf-8") as file:
+        with open(place.predictions, newline="", encoding="utf-8", errors=NAMES) as file:
             header, *rows = csv.reader(file)
         if header != ["video", "label", "predicted", *classes]:
             raise ValueError("its columns are not the classes of evaluation.json")

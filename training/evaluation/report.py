@@ -16,6 +16,9 @@ from .tally import Tally
 LABELS_JOINED_BY = "|"
 """Between the names in predictions.csv where a video has several labels."""
 
+NAMES = "surrogateescape"
+"""How names of videos that are not UTF-8 stand in predictions.csv: with the bytes they have."""
+
 
 class Report:
     """The files of an evaluation, written beside those of an earlier one until all are whole.
@@ -44,7 +47,8 @@ class Report:
     def __enter__(self):
         """Opens the file of predictions, so that a folder that cannot be written is known early."""
         self._folder.root.mkdir(parents=True, exist_ok=True)
-        self._file = open(self.new(self._folder.predictions), "w", newline="", encoding="utf-8")
+        path = self.new(self._folder.predictions)
+        self._file = open(path, "w", newline="", encoding="utf-8", errors=NAMES)
         self._rows = csv.writer(self._file)
         self._rows.writerow(["video", "label", "predicted", *self._classes])
         return self

@@ -1,5 +1,6 @@
 """Exports run by the runtimes they are for."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,7 +17,7 @@ def open_session(folder: Path, name: str, threads: int | None = None) -> Session
     """An export as a function, computed by its own runtime on this machine's CPU in float32.
 
     Args:
-        folder: of the version. name: of FORMATS. threads: None for as many as the runtime takes.
+        folder: of the version. name: of FORMATS. threads: None for those of all cores.
 
     Raises:
         ConfigError: a runtime that is not installed, or a model that it does not read.
@@ -65,7 +66,7 @@ def _open_onnx(path: Path, threads: int | None) -> Session:
 def _open_litert(path: Path, threads: int | None) -> Session:
     from ai_edge_litert.interpreter import Interpreter
 
-    interpreter = Interpreter(str(path), num_threads=threads)
+    interpreter = Interpreter(str(path), num_threads=threads or os.cpu_count())  # None would be 1
     run = interpreter.get_signature_runner()
     (given,) = run.get_input_details()
     return lambda clips: run(**{given: clips})

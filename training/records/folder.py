@@ -127,7 +127,8 @@ def _tell_skipped(out: pathlib.Path, writers: list[ShardWriter]) -> None:
     lacking = [w for w in writers if any("skipped" in entry for entry in w.entries)]
     if lacking:
         logging.warning(
-            "%s: videos that could not be read before stay left out. To try them again, remove %s.",
+            "%s: videos that could not be read before stay left out. To try them again, end this "
+            "and remove %s.",
             out,
-            ", ".join(writer.shard.name for writer in lacking),
+            ", ".join(writer.file_name for writer in lacking),
         )

@@ -2,7 +2,9 @@
 
 import pathlib
 import re
+from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -59,7 +61,18 @@ def scan(folder: pathlib.Path, dataset: str, frame_rate: float | None = None) ->
         split=0,
         plan={},
         shards=tuple({"name": path.name, "bytes": path.stat().st_size} for path, _ in shards),
-        records=tuple(records),
+        records=_told_apart(records, [path.name for path, _ in shards]),
+    )
+
+
+def _told_apart(records: list[Record], shards: list[str]) -> tuple[Record, ...]:
+    """With a name of its own for each, where several are clips of one video."""
+    count = Counter(record.name for record in records)
+    return tuple(
+        replace(record, name=f"{record.name}#{shards[record.shard]}#{record.offset}")
+        if count[record.name] > 1
+        else record
+        for record in records
     )
 
 

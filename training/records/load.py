@@ -38,7 +38,7 @@ def load_records(config, subset: str) -> VideoSet:
     _check_fits(manifest, config)
     chosen = [r for r in manifest.records if r.splits.get(config.split) == subset]
     chosen.sort(key=lambda record: record.place(config.split))  # as the videos themselves come
-    _check_frames(folder, chosen, config)
+    _check_frames(folder, manifest, chosen, config)
     _check_shards(folder, manifest, {record.shard for record in chosen})
     names = [shard["name"] for shard in manifest.shards]
     return VideoSet(
@@ -91,7 +91,9 @@ def _check_fits(manifest: Manifest, config) -> None:
         check_flow(manifest, config)
 
 
-def _check_frames(folder: Folder | RemoteFolder, records: Sequence[Record], config) -> None:
+def _check_frames(
+    folder: Folder | RemoteFolder, manifest: Manifest, records: Sequence[Record], config
+) -> None:
     """Frames that were never kept cannot be made up."""
     slow = [r for r in records if r.frame_rate < config.frame_rate * (1 - 1e-6)]
     if slow:
@@ -100,8 +102,11 @@ def _check_frames(folder: Folder | RemoteFolder, records: Sequence[Record], conf
             f"{config.frame_rate:g} was asked for. Prepare with --frame_rate={config.frame_rate:g} "
             "or more, or train at less."
         )
-    side = min(config.resize_height, config.resize_width)
-    small = [r for r in records if min(r.height, r.width) < side]
+    wanted = (config.resize_height, config.resize_width)
+    if "resize_height" in manifest.plan:  # all of one size
+        small = [r for r in records if r.height < wanted[0] or r.width < wanted[1]]
+    else:  # frames that kept their shape: a narrow video has fewer columns, whatever is done
+        small = [r for r in records if min(r.height, r.width) < min(wanted)]
     if small:
         raise ConfigError(
             f"{folder} has frames of {small[0].height}x{small[0].width}; frames of "

@@ -3,17 +3,18 @@
 import hashlib
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ..data.catalog import get_dataset
 from ..data.catalogued import Catalogued
+from ..data.listings import ALL, first
+from ..data.listings import SUBSETS as LISTED
 from ..options import ConfigError
 
 # About 0.2 GB of UCF101: enough shards to read in parallel, and none so large that it is a pain.
 VIDEOS_PER_SHARD = 256
-ALL = "all"
-SUBSETS = (ALL, "train", "test")
+SUBSETS = (ALL, *LISTED)
 """What is prepared; in shards of `all` each video lies once, whichever splits it belongs to."""
 
 
@@ -124,15 +125,9 @@ def make_plan(
     file from its start sees all of them.
 
     Raises:
-        ConfigError: a subset without a split, no such split, no video.
+        ConfigError: as `check_part`; no video, or none to train on in one of the classes.
     """
-    splits = get_dataset(videos.name).splits
-    if subset not in SUBSETS or (subset != ALL and not split) or split not in (0, *splits):
-        raise ConfigError(
-            f"split={split or None}, subset={subset!r}: expected a split of {videos.name} "
-            f"({', '.join(map(str, splits))}) with one of {', '.join(SUBSETS)}, or neither for all "
-            "videos in shards for every split."
-        )
+    check_part(videos.name, split, subset)
     members = {}
     for item in _items(videos):
         group = item.splits.get(split) if split else ALL
@@ -140,6 +135,8 @@ def make_plan(
             members.setdefault(group, []).append(item)
     if not members:
         raise ConfigError(f"{videos.name}: no video to prepare; expected at least one.")
+    if subset != "test":
+        _check_every_class(videos, [split] if split else get_dataset(videos.name).splits)
     return Plan(
         kind=kind,
         dataset=videos.name,
@@ -155,6 +152,36 @@ def make_plan(
         options=options,
         encoder=encoder,
     )
+
+
+def check_part(name: str, split: int, subset: str) -> None:
+    """Checks which part of the data set `name` is asked for, as by `make_plan`.
+
+    Raises:
+        ConfigError: a subset without a split, or no such split.
+    """
+    splits = get_dataset(name).splits
+    if subset not in SUBSETS or (subset != ALL and not split) or split not in (0, *splits):
+        raise ConfigError(
+            f"split={split or None}, subset={subset!r}: expected a split of {name} "
+            f"({', '.join(map(str, splits))}) with one of {', '.join(SUBSETS)}, or neither for all "
+            "videos in shards for every split."
+        )
+
+
+def _check_every_class(videos: Catalogued, splits: Sequence[int]) -> None:
+    """Training on the records would refuse a class without a video, after they are all made."""
+    for split in splits:
+        if not any(split in member for member in videos.membership):
+            continue
+        rows = zip(videos.membership, videos.label_sets, strict=True)
+        shown = set().union(*(labels for member, labels in rows if member.get(split) == "train"))
+        lost = [name for label, name in enumerate(videos.classes) if label not in shown]
+        if lost:
+            what = first(lost, f"classes have no video to train on in split {split}")
+            raise ConfigError(
+                f"{videos.name}: {what} Add videos to them, or take the classes out of the lists."
+            )
 
 
 def _items(videos: Catalogued) -> list[Item]:

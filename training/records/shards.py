@@ -39,6 +39,11 @@ class ShardWriter:
         size = self.path.stat().st_size if self.path.is_file() else -1
         return len(self.entries) == len(self.shard.items) and size == self.sums.get("bytes")
 
+    @property
+    def file_name(self) -> str:
+        """The file without which the shard is made anew from its first video."""
+        return self.path.name if self.finished else self._journal.name
+
     def add(self, record: bytes, info: dict) -> None:
         """Appends the next video's record."""
         self._open()

@@ -9,10 +9,11 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
+from google.protobuf.message import DecodeError
 
 from ..records.tfrecord import RecordError, read_record
 from .about import read_about
-from .check_cases import Case, answered, refused, shortest
+from .check_cases import Case, answered, refused, shortest, stream_of
 from .client import Client
 from .comparison import WrongError, compared, fault_of
 from .local_transport import LocalTransport
@@ -23,6 +24,7 @@ from .names import (
     METADATA,
     SAVED_MODEL,
     SERVING_DEFAULT,
+    SIGNATURES,
     WARMUP,
 )
 from .tensors import from_message
@@ -67,6 +69,10 @@ def version_in(folder: str | os.PathLike) -> Path:
     version = max(found, key=lambda path: int(path.name) if path.name.isdecimal() else 0)
     if not (version / METADATA).is_file():
         raise ValueError(f"{version} has no {METADATA}; expected what `r21d export` wrote.")
+    if absent := {"limits", "warmed_up_batch_sizes"} - set(read_about(version)):
+        raise ValueError(
+            f"{version}: {METADATA} lacks {', '.join(sorted(absent))}. Export the network again."
+        )
     return version
 
 
@@ -90,7 +96,7 @@ def check_server(version: Path, url: str, timeout_s: float) -> Iterator[Outcome]
         ValueError: another URL.
     """
     try:
-        address = _address(url, read_about(version)["variant"], timeout_s)
+        address = _address(url, version, timeout_s)
     except ServerError as error:
         yield _failed(_THERE, error)
         return
@@ -102,17 +108,21 @@ def check_server(version: Path, url: str, timeout_s: float) -> Iterator[Outcome]
         transport.close()
 
 
-def _address(url: str, variant: str, timeout_s: float) -> Address:
-    """Where the model is that `url` names, or that `r21d export` names after its variant."""
+def _address(url: str, version: Path, timeout_s: float) -> Address:
+    """Where that version is, of the model that `url` names or that is named after its variant."""
     if not address_of(url).model:
+        named = f"{url.rstrip('/')}/{read_about(version)['variant']}"
         try:
-            return _address(f"{url.rstrip('/')}/{variant}", variant, timeout_s)
+            return _address(named, version, timeout_s)
         except ServerError as error:
             if error.code != "NOT_FOUND":
                 raise
     with Client(url, timeout_s=timeout_s) as client:
-        client.versions()
-        return client.address
+        there, address = client.versions(), client.address
+    number = int(version.name) if version.name.isdecimal() else None
+    if address.version is None and number in there and number is not None:
+        return replace(address, version=number)  # not the newest, which may be another
+    return address
 
 
 class _Checks:
@@ -254,7 +264,8 @@ def _failed(name: str, error: Exception) -> Outcome:
 
 def _warmup(version: Path, local: Transport, timeout_s: float) -> str:
     """Replays the warm-up file, as TensorFlow Serving does before it answers."""
-    count = 0
+    count, about = 0, read_about(version)
+    expected = len(SIGNATURES[stream_of(about)]) * len(about["warmed_up_batch_sizes"])
     try:
         with open(version / WARMUP, "rb") as file:
             while (record := read_record(file)) is not None:
@@ -262,8 +273,10 @@ def _warmup(version: Path, local: Transport, timeout_s: float) -> str:
                 inputs = {name: from_message(value) for name, value in request.inputs.items()}
                 local.predict(request.model_spec.signature_name, inputs, timeout_s)
                 count += 1
-    except (OSError, RecordError) as error:
+    except (OSError, RecordError, DecodeError, ValueError) as error:
         raise WrongError(str(error)) from None
+    if count != expected:
+        raise WrongError(f"{count} replayed; expected {expected}")
     return f"{count} replayed"
 
 

@@ -31,6 +31,9 @@ from .transport import ServerError, address_of, connect
 BATCH_SIZE = 8
 """Clips of a request: the largest that exports are warmed up for."""
 TIMEOUT_S = 60.0
+ABOUT_S = 30.0
+"""Seconds after which a server is asked again what its model is: it may have got another."""
+_SHOWN_BY = ("clip_frames", "any_length", "short_video", "preprocessing", "flow_method", "classes")
 _AT_ONCE = 8  # names that are asked for at a time
 # 1 of 9: what more would save of a PNG is not worth its time.
 _PNG_OPTIONS = (cv2.IMWRITE_PNG_COMPRESSION, 1)
@@ -94,7 +97,11 @@ class Client:
 
     @cached_property
     def about(self) -> dict:
-        """What the model is: r21d.json of the export, as the server has it."""
+        """What the model is: r21d.json of the export, as the server has it when first asked."""
+        self._told_s = time.monotonic()
+        return self._describe()
+
+    def _describe(self) -> dict:
         asked = {DESCRIBE: np.array([b"?"], object)}
         answer = self._asked(lambda left_s: self._transport.predict(DESCRIBE, asked, left_s))
         return json.loads(answer[ABOUT][0])
@@ -127,8 +134,13 @@ class Client:
 
         Raises:
             ServerError: as `predict`; also if the server has got another model meanwhile, with
-                other classes.
+                other classes, or, within ABOUT_S, another frame rate, clip length or size.
         """
+        about = self.about
+        if time.monotonic() - self._told_s > ABOUT_S:
+            now, self._told_s = self._describe(), time.monotonic()
+            if any(now.get(key) != about.get(key) for key in _SHOWN_BY):
+                raise self._another_model("which is to be shown other clips")
         answer = self.predict(clips)
         scores, classes = answer[PROBABILITIES], self.about["classes"]
         best = [classes[place].encode() for place in scores.argmax(axis=1) % len(classes)]
@@ -136,13 +148,16 @@ class Client:
         ties = (scores == scores.max(axis=1, keepdims=True)).sum(axis=1) > 1
         told = answer[TOP_LABELS][:, 0]
         if scores.shape[1] != len(classes) or not all((told == np.array(best, object)) | ties):
-            raise ServerError(
-                "FAILED_PRECONDITION",
-                "another model",
-                f"{self._name}: the server has got another model meanwhile, whose classes are "
-                f"others. Ask again, or name one version: {self._name}/versions/N.",
-            )
+            raise self._another_model("whose classes are others")
         return scores
+
+    def _another_model(self, told: str) -> ServerError:
+        return ServerError(
+            "FAILED_PRECONDITION",
+            "another model",
+            f"{self._name}: the server has got another model meanwhile, {told}. Ask again, or name "
+            f"one version: {self._name}/versions/N.",
+        )
 
     def signatures(self) -> dict[str, tuple[dict[str, Spec], dict[str, Spec]]]:
         """Inputs and outputs of each signature, as the server tells them; KServe does not.

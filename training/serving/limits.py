@@ -3,11 +3,10 @@
 from dataclasses import dataclass
 
 _MAX_FRAMES = 512  # of a clip: 16 times those of the longest published network
-_MAX_FRAMES_IN_ALL = 4096
 # Pixels that the network sees of a request. R(2+1)D-18 takes 2.6 GB for them on a CPU, 5 MB a frame
 # of 112x112; the request itself may be a few hundred kilobytes, of frames that are enlarged.
 _MAX_PIXELS = 512 * 112 * 112
-_BATCH = 8  # clips of the trained length that are always answered: deployment.BATCH_SIZES
+_BATCH = 8  # clips, as long as may be: what a server puts together, deployment.BATCH_SIZES
 
 
 @dataclass(frozen=True)
@@ -16,8 +15,8 @@ class Limits:
 
     min_side, max_side: of frames before they are resized, pixels. Below 8 there is no picture;
     frames of 4K and 8K are 10 to 40 times what Full HD takes, for a network that sees 112 pixels.
-    max_frames: of one clip.
-    max_frames_in_all: of all clips of a request, or of the requests that a server puts together.
+    max_frames: of one clip. max_frames_in_all: of all clips of a request, or of the requests that a
+    server puts together.
     max_aspect: the longer side over the shorter one, where frames keep their shape when resized.
     max_descriptions: of the model, each of some kilobytes; a client wants one.
     """
@@ -31,7 +30,11 @@ class Limits:
 
 
 def limits_of(clip_frames: int, side: int) -> Limits:
-    """What a network answers that was trained with clips of `clip_frames` of `side` x `side`."""
-    in_all = min(_MAX_PIXELS // side**2, _MAX_FRAMES_IN_ALL)
-    in_all = max(in_all, _BATCH * clip_frames)
-    return Limits(max(min(_MAX_FRAMES, in_all), clip_frames), in_all)
+    """What a network answers that was trained with clips of `clip_frames` of `side` x `side`.
+
+    Any clip that is answered alone is answered among seven others too, so that no request fails for
+    its neighbours, or for those that a server adds to come to an allowed batch size.
+    """
+    fit = min(_MAX_PIXELS // (_BATCH * side**2), _MAX_FRAMES)
+    longest = max(fit, clip_frames)
+    return Limits(longest, _BATCH * longest)

@@ -14,7 +14,7 @@ from .about import about, write_about
 from .deployment import batch_sizes, deploy
 from .servable import Servable, load_servable
 from .signatures import Signatures
-from .versions import new_version
+from .versions import check_for_server, new_version
 from .warmup import write_warmup
 
 
@@ -48,11 +48,13 @@ def export(
 
     Raises:
         FileExistsError: if the version is there.
-        ConfigError: what cannot be served: no run with these weights, weights that are not
-            finite; a version, or labels, of a number that cannot be.
+        ConfigError: a folder with versions for other runtimes; what cannot be served: no run with
+            these weights, weights that are not finite; a version, or labels, of a number that
+            cannot be.
         RemoteError: a server that does not give the run, or take the export.
     """
     with new_version(out, version) as place:
+        check_for_server(out)
         servable = load_servable(source, weights)
         sizes = batch_sizes(out, servable)
         signatures = Signatures(servable, _top_k(top_k, len(servable.classes)))

@@ -99,6 +99,29 @@ def _check(out: str | os.PathLike, number: int | None) -> None:
         raise ConfigError(f"out={os.fspath(out)!r} is a file; expected a folder, or a new name.")
 
 
+def check_for_server(out: str | os.PathLike) -> None:
+    """Checks a folder that TensorFlow Serving may watch.
+
+    Raises:
+        ConfigError: it holds a version for another runtime, which the server could take for its
+            newest, and fail.
+    """
+    others = set(LAST_FILES) - {SAVED_MODEL}
+    if is_remote(out):
+        from ..remote.files import names
+
+        files = names(os.fspath(out), f"1/{SAVED_MODEL}")
+    else:
+        files = [path.relative_to(out).as_posix() for path in Path(out).glob("*/*")]
+    parts = [name.split("/") for name in files]
+    wrong = ["/".join(part) for part in parts if part[0].isdecimal() and part[-1] in others]
+    if wrong:
+        raise ConfigError(
+            f"out={os.fspath(out)!r} holds {wrong[0]}, a version for another runtime: TensorFlow "
+            "Serving would take it for one of its own, and fail. Give another folder."
+        )
+
+
 def _put(unfinished: Path, out: Path, number: int | None) -> Path:
     """Gives what is finished its number: another, where one that was free is taken meanwhile."""
     while True:

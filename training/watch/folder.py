@@ -10,11 +10,15 @@ SUFFIXES = (*VIDEO_SUFFIXES, ".m2ts")
 SETTLED_S = 2.0
 """A file is whole when neither its size nor its time has changed for so long."""
 
+REMEMBERED = 10_000
+"""Names of files that are gone, which are not given again should they come back as they were."""
+
 
 class Folder:
     """The videos right in a folder, as they become whole; hidden files are left out.
 
-    A file that changes later is given again. Memory holds the names that the folder has.
+    A file that changes later is given again. Memory holds the names that the folder has, and
+    REMEMBERED that it had.
     """
 
     pause_s = SETTLED_S / 4
@@ -49,9 +53,18 @@ class Folder:
             if new and status.st_size and now_s - since_s >= SETTLED_S:
                 whole.append((status.st_mtime_ns, path.name, path, looks))
         self._seen = seen
-        self._given = {name: looks for name, looks in self._given.items() if name in seen}
         self._given |= {name: looks for _, name, _, looks in whole}
+        self._forget(seen)
         return [path for _, _, path, _ in sorted(whole)]
+
+    def _forget(self, seen: dict) -> None:
+        """Forgets the oldest of many names that are gone.
+
+        Not all: a share that is away for a while is an empty folder.
+        """
+        gone = [name for name in self._given if name not in seen]
+        for name in gone[: max(0, len(gone) - REMEMBERED)]:
+            del self._given[name]
 
     def _files(self) -> list[Path]:
         try:
