@@ -6,8 +6,12 @@ import sys
 
 import numpy as np
 import pytest
+from hypothesis import settings
 
 from tests.http_server import running
+
+settings.register_profile("any machine", deadline=None)  # no test is about time
+settings.load_profile("any machine")
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 NUM_CPUS = 2  # logical devices, for strategies with two replicas

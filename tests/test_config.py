@@ -19,6 +19,8 @@ from r21d_keras.training.config import (
     validate,
 )
 from r21d_keras.training.data.augmentation_options import OF_COLORS
+from r21d_keras.training.data.catalog import DATASETS
+from r21d_keras.training.data.listings import PLACES
 from r21d_keras.training.recipes import RECIPES, define_flags, given_flags, resolve
 from r21d_keras.zoo.weights import get_weights
 
@@ -42,13 +44,20 @@ def any_value(field):
     }[kind]
 
 
+def unread(config):
+    """Flags of places that the data set does not read."""
+    return set(PLACES) - set(DATASETS[config.dataset].places)
+
+
 fields = {name: any_value(f) for name, f in FIELDS.items() if name not in FREE}
 rgb, flow = (
     {"stream": st.just(stream), "mean": st.tuples(*numbers), "std": st.tuples(*numbers)}
     for stream, numbers in (("rgb", [st.floats(0.25, 1)] * 3), ("flow", [st.floats(0.25, 9)] * 2))
 )
 flow |= dict.fromkeys(OF_COLORS, st.just(0.0))
-configs = st.builds(TrainConfig, **fields | rgb) | st.builds(TrainConfig, **fields | flow)
+configs = (st.builds(TrainConfig, **fields | rgb) | st.builds(TrainConfig, **fields | flow)).map(
+    lambda config: dataclasses.replace(config, **dict.fromkeys(unread(config), ""))
+)
 
 
 @given(configs)

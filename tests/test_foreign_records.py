@@ -18,7 +18,7 @@ def write_foreign(path, count, label, rate=None, **features):
             example = tf.train.SequenceExample()
             example.context.feature["clip/label/index"].int64_list.value.append(label)
             for key, value in features.items():
-                example.context.feature[key.replace("_", "/")].bytes_list.value.append(value)
+                example.context.feature[key].bytes_list.value.append(value)
             if rate:
                 example.context.feature["image/frame_rate"].float_list.value.append(rate)
             frames = example.feature_lists.feature_list["image/encoded"]
@@ -31,7 +31,7 @@ def write_foreign(path, count, label, rate=None, **features):
 def test_records_of_others_are_read(make_config, tmp_path):
     for label, name in enumerate((b"jump", b"run")):
         train, test = (f"{subset}-0000{label}-of-00002" for subset in ("train", "validation"))
-        write_foreign(tmp_path / train, 3, label, 30.0, clip_label_string=name)
+        write_foreign(tmp_path / train, 3, label, 30.0, **{"clip/label/string": name})
         write_foreign(tmp_path / f"{test}.tfrecord", 1, label, 30.0)
     (tmp_path / "readme.txt").write_text("none of them")
     config = make_config(records=str(tmp_path))
@@ -49,7 +49,7 @@ def test_records_of_others_are_read(make_config, tmp_path):
 def test_clips_of_one_video_have_names_of_their_own(tmp_path):
     for subset in ("train", "test"):
         path = tmp_path / f"{subset}-00000-of-00001"
-        write_foreign(path, 2, 0, 30.0, clip_data_path=b"a/film.mp4")
+        write_foreign(path, 2, 0, 30.0, **{"clip/data_path": b"a/film.mp4"})
     found = [record.name for record in scan(tmp_path, "folder").records]
     assert len(set(found)) == 4 and all(name.startswith("a/film.mp4#") for name in found)
 
