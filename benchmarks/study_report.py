@@ -30,7 +30,8 @@ CLAIMS = (  # (what the paper says, the better ones, the worse ones)
 COLORS = {"2-D": "#6b7280", "3-D": "#1d4ed8", "MCx": "#c2410c", "rMCx": "#d9a406"}
 COLORS["(2+1)-D"] = "#15803d"
 SHAPES = {"2-D": "s", "3-D": "D", "MCx": "o", "rMCx": "^", "(2+1)-D": "*"}
-LABEL_GAP = 6  # points between a mark and its name
+AXES_POINTS = (375, 290)  # about the size of what is within a picture's axes
+NAME_OFFSETS = [(x, y) for y in (5, -13, 16, -24, 27, -35) for x in (6, -6)]  # points, best first
 
 
 def write_report(rows: dict[str, dict], out: pathlib.Path) -> None:
@@ -141,10 +142,18 @@ def _order(dataset: str, found: dict[str, tuple[float, float, int]]) -> list[str
         )
     for claim, better, worse in CLAIMS:
         if set(better) | set(worse) <= set(found):
-            high, low = (statistics.mean(ours[f] for f in side) for side in (better, worse))
-            said = verdict(found, better, worse)
-            lines.append(f"- {claim}: {said} ({high:.1%}; the others {low:.1%} in the mean)")
+            high = statistics.mean(ours[family] for family in better)
+            said, others = verdict(found, better, worse), _others(ours, better, worse)
+            lines.append(f"- {claim}: {said} ({high:.1%}; {others})")
     return [*lines, ""]
+
+
+def _others(ours: dict[str, float], better, worse) -> str:
+    """What `verdict` compares with."""
+    if len(better) == 1:
+        best = max(worse, key=ours.get)
+        return f"of the others {best} is the best with {ours[best]:.1%}"
+    return f"the others {statistics.mean(ours[family] for family in worse):.1%} in the mean"
 
 
 def verdict(found: dict[str, tuple[float, float, int]], better, worse) -> str:
@@ -207,20 +216,47 @@ def _picture(datasets, draw) -> Figure:
 
 
 def _against_macs(axes, dataset, rows) -> None:
-    these = _of(rows, dataset)
+    these, marks = _of(rows, dataset), {}
     for family, (mean, half, _) in means(these, "video@1").items():
         gmacs = next(row["gmacs"] for row in these if row["family"] == family)
         look = {"color": COLORS[kind(family)], "marker": SHAPES[kind(family)]}
         axes.errorbar(gmacs * 1e3, mean, yerr=half, capsize=2, markersize=8, lw=1, **look)
-        axes.annotate(
-            family,
-            (gmacs * 1e3, mean),
-            (LABEL_GAP, LABEL_GAP),
-            textcoords="offset points",
-            fontsize=8,
-        )
+        marks[family] = (gmacs * 1e3, mean)
+    _name(axes, marks)
     axes.set_xlabel("millions of multiply-adds a clip")
     axes.set_ylabel("video@1")
+
+
+def _name(axes, marks: dict[str, tuple[float, float]]) -> None:
+    """Writes the name of each mark beside it, where neither marks nor names are in the way."""
+    scale = [
+        size / (high - low)
+        for size, (low, high) in zip(AXES_POINTS, (axes.get_xlim(), axes.get_ylim()), strict=True)
+    ]
+    places = {name: (x * scale[0], y * scale[1]) for name, (x, y) in marks.items()}
+    taken = [(x - 5, y - 5, x + 5, y + 5) for x, y in places.values()]
+    for name, (x, y) in sorted(places.items(), key=lambda item: item[1]):
+        width, best = 5 * len(name), None
+        for right, up in NAME_OFFSETS:
+            left = x + right - (width if right < 0 else 0)
+            box = (left, y + up, left + width, y + up + 9)
+            if not any(_overlap(box, other) for other in taken):
+                best = (right, up), box
+                break
+        (right, up), box = best or (NAME_OFFSETS[0], (x, y, x, y))
+        taken.append(box)
+        axes.annotate(
+            name,
+            marks[name],
+            (right, up),
+            textcoords="offset points",
+            fontsize=8,
+            ha="right" if right < 0 else "left",
+        )
+
+
+def _overlap(a: tuple, b: tuple) -> bool:
+    return a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]
 
 
 def _against_length(axes, dataset, rows) -> None:
