@@ -3,12 +3,14 @@
 import contextlib
 import datetime
 import fcntl
+import hashlib
 import importlib.metadata
 import json
 import os
 import pathlib
 import platform
 import re
+import tempfile
 from collections.abc import Iterator
 
 
@@ -32,6 +34,18 @@ class Ledger:
             self._read()
             self.rows[name] = row
             write_text(self.path, json.dumps(self.rows, indent=1) + "\n")
+
+    @contextlib.contextmanager
+    def claimed(self, name: str) -> Iterator[bool]:
+        """Whether a row is this process' to measure: not there, and in no other's hands."""
+        number = hashlib.sha256(f"{self.path.resolve()}/{name}".encode()).hexdigest()[:16]
+        with open(pathlib.Path(tempfile.gettempdir(), f"ledger.{number}.lock"), "w") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                yield False
+            else:
+                yield name not in self
 
     def _read(self) -> None:
         self.rows = json.loads(self.path.read_text("utf-8")) if self.path.is_file() else {}

@@ -6,7 +6,7 @@ Trains every family at depth 10, narrow, on the built-in motions and on a few cl
 same clips, schedule and number of epochs for all. The UCF101 videos are read from the records of
 `r21d prepare`, or from files. Writes benchmarks/study_families.csv, .md and two pictures: accuracy
 against multiply-adds (figure 4 of the paper) and against clip length (figure 5). What is in
-study_families.json beside them is not trained again; processes with other --seeds may share it.
+study_families.json beside them is not trained again; several processes may share it.
 """
 
 import argparse
@@ -51,7 +51,9 @@ def main() -> None:
     _check_same_budget(ledger, budgets)
     for dataset, family, frames, seed in _trainings(options):
         name = f"{dataset}, {family}_10, {frames} frames, seed {seed}"
-        if name not in ledger:
+        with ledger.claimed(name) as mine:
+            if not mine:
+                continue
             print(name, flush=True)
             asked = {"dataset": dataset, "family": family, "clip_frames": frames}
             row = _trained(asked, seed, options, _known_gmacs(ledger, asked))

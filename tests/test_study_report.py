@@ -65,6 +65,10 @@ def test_several_processes_fill_one_file(tmp_path):
     first["a"], second["b"] = {"seed": 0}, {"seed": 1}
     assert "b" in first and list(first.rows) == list(second.rows) == ["a", "b"]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["study.json"]
+    with first.claimed("a") as done, first.claimed("c") as free, second.claimed("c") as taken:
+        assert (done, free, taken) == (False, True, False)
+    with second.claimed("c") as free:
+        assert free
 
 
 def test_rows_of_another_budget_are_refused(tmp_path):
