@@ -130,7 +130,11 @@ def test_three_splits_killed_and_gone_on_with(options, tmp_path, capsys, log):
 @pytest.mark.parametrize(
     "change, message",
     [
-        ({"dataset": "motion"}, "dataset='motion' has one split; expected one of several: ucf101"),
+        (
+            {"dataset": "motion", "videos": "", "splits": ""},
+            "dataset='motion' has one split; expected one of several: ucf101",
+        ),
+        ({"dataset": "motion"}, "dataset='motion' does not read videos="),
         ({"strategy": "multi_worker_mirrored"}, "trains in one process"),
         ({"split": 2}, "split=2: a cross validation has all of them"),
         ({"epochs": 0}, "epochs=0: expected at least 1"),

@@ -215,7 +215,7 @@ def test_bad_videos_end_the_work_or_are_left_out(with_bad, tiny_videos, tmp_path
     for row in manifest.skipped:  # they are good again
         shutil.copy(tiny_videos / row["name"], with_bad / row["name"])
     prepare(plan_of(with_bad), out, processes=1)
-    assert "stay left out. To try them again, remove all-0" in log.text
+    assert "stay left out. To try them again, end this and remove all-0" in log.text
     for path in out.glob("*.tfrecord"):
         path.unlink()
     prepare(plan_of(with_bad), out, processes=1)

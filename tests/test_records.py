@@ -193,7 +193,7 @@ def test_three_splits_from_one_folder(test_data, tmp_path):
         ({"frame_rate": 20.0}, "has 15 frames a second; frame_rate=20 was asked for"),
         ({"resize_height": 40}, "has frames of 36x40; frames of 40x40 were asked for"),
         ({"resize_width": 48}, "has frames of 36x40; frames of 36x48 were asked for"),
-        ({"dataset": "csv"}, "are of folder; dataset='csv' was asked for"),
+        ({"dataset": "csv", "videos": ""}, "are of folder; dataset='csv' was asked for"),
     ],
 )
 def test_records_that_lack_what_is_asked_for(make_config, made, options, message):
