@@ -30,6 +30,11 @@ CLAIMS = (  # (what the paper says, the better ones, the worse ones)
 COLORS = {"2-D": "#6b7280", "3-D": "#1d4ed8", "MCx": "#c2410c", "rMCx": "#d9a406"}
 COLORS["(2+1)-D"] = "#15803d"
 SHAPES = {"2-D": "s", "3-D": "D", "MCx": "o", "rMCx": "^", "(2+1)-D": "*"}
+COMMANDS = (
+    "    r21d prepare --dataset=ucf101 --videos=UCF-101 --splits=ucfTrainTestlist "
+    "--frame_rate=7.5 --out=RECORDS",
+    "    python -m benchmarks.study_families --records=RECORDS",
+)
 AXES_POINTS = (375, 290)  # about the size of what is within a picture's axes
 NAME_OFFSETS = [(x, y) for y in (5, -13, 16, -24, 27, -35) for x in (6, -6)]  # points, best first
 
@@ -91,7 +96,9 @@ def _markdown(at_usual, rows, datasets, stem) -> str:
         f"{last['date']}, {last['machine']}; {last['versions']}. Depth 10, narrow; the same clips, "
         "schedule and epochs for every network; final weights; 10 evenly spaced clips "
         f"a video, clips of {frames} frames. Mean over seeds, ± half their range. Written by "
-        "benchmarks/study_families.py; its options are in its first lines.",
+        "benchmarks/study_families.py, which has the budgets.",
+        "",
+        *COMMANDS,
         "",
         f"![accuracy against multiply-adds]({stem}_multiply_adds.png)",
         "",
