@@ -1,6 +1,7 @@
 """The twelve families assembled from torchvision's own blocks: an independent implementation."""
 
 import torch
+from torch import library
 
 from tests.seeded import seeded_array
 
@@ -10,18 +11,18 @@ def _import_torchvision():
 
     A torchvision installed beside a torch it was not compiled for cannot register them.
     """
-    register = torch.library.register_fake
+    register = library.register_fake
 
     def skip_torchvision(name, *args, **kwargs):
         if isinstance(name, str) and name.startswith("torchvision::"):
             return lambda function: function
         return register(name, *args, **kwargs)
 
-    torch.library.register_fake = skip_torchvision
+    library.register_fake = skip_torchvision
     try:
         from torchvision.models.video import resnet
     finally:
-        torch.library.register_fake = register
+        library.register_fake = register
     return resnet
 
 

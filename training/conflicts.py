@@ -29,8 +29,7 @@ def conflicts(config) -> list[str]:
 
 def _unread(config) -> str:
     row = DATASETS.get(config.dataset)
-    given = {name: getattr(config, name) for name in PLACES if getattr(config, name)}
-    return unread_places(row, given) if row else ""
+    return unread_places(row, {name: getattr(config, name) for name in PLACES}) if row else ""
 
 
 def _places(config) -> str:

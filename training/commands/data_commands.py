@@ -270,8 +270,7 @@ def _places(dataset: str, values: flags.FlagValues):
     from ..data.listings import Places
 
     given = {name: values[name].value for name in PLACES}
-    wrong = unread_places(get_dataset(dataset), {n: v for n, v in given.items() if v})
-    if wrong:
+    if wrong := unread_places(get_dataset(dataset), given):
         raise UsageError(wrong)
     return Places(**given)
 

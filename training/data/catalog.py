@@ -179,11 +179,14 @@ DATASETS: dict[str, Dataset] = {row.name: row for row in _ROWS}
 
 
 def unread_places(row: Dataset, given: Mapping[str, str]) -> str:
-    """What is wrong with saying by `given` where a data set is: places that it does not read."""
-    wrong = [f"{name}={value!r}" for name, value in given.items() if name not in row.places]
+    """What is wrong with saying by `given` where a data set is: places that it does not read.
+
+    given: by the names of PLACES; "" where nothing is said.
+    """
+    asked = {name for name, value in given.items() if value}
+    wrong = [f"{name}={value!r}" for name, value in given.items() if name in asked - {*row.places}]
     if not wrong:
         return ""
-    asked = set(given)
     others = [other.name for other in DATASETS.values() if asked <= set(other.places)]
     reads = " and ".join(row.places) or "no place, as its videos are rendered"
     other = f"--dataset={'|'.join(others)}, or leave it out" if others else "the one that is meant"

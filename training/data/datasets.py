@@ -11,7 +11,7 @@ from ..records.load import load_records
 from . import motion
 from .catalog import Dataset, get_dataset
 from .counted import counted
-from .listings import SUBSETS, Places, first, present
+from .listings import SUBSETS, Places, first, present, without_video
 from .readable import refusal, unreadable
 from .video_set import Files, Rendered, VideoSet
 
@@ -113,9 +113,7 @@ def _checked(videos: VideoSet, config: TrainConfig) -> VideoSet:
 
 
 def _check_every_class(videos: VideoSet) -> None:
-    shown = set(videos.labels).union(*videos.label_sets)
-    lost = [name for label, name in enumerate(videos.classes) if label not in shown]
-    if lost:
+    if lost := without_video(videos.classes, (videos.labels, *videos.label_sets)):
         what = "that can be read " if videos.left_out else "that is there " * bool(videos.missing)
         raise ValueError(
             f"{videos.name}: {first(lost, f'classes have no video {what}to train on')} Add videos "

@@ -221,6 +221,12 @@ def below(path: pathlib.Path, root: pathlib.Path) -> str:
     return (path.relative_to(root) if path.is_relative_to(root) else path).as_posix()
 
 
+def without_video(classes: tuple[str, ...], label_sets: Iterable[Iterable[int]]) -> list[str]:
+    """The classes that are in none of the sets of labels, which are indices into `classes`."""
+    shown = set().union(*label_sets)
+    return [name for label, name in enumerate(classes) if label not in shown]
+
+
 def check_columns(path: pathlib.Path, columns: Iterable[str], known: Iterable[str]) -> None:
     """Checks that none of the `known` columns of a CSV file comes twice.
 

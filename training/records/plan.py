@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from ..data.catalog import get_dataset
 from ..data.catalogued import Catalogued
-from ..data.listings import ALL, first
+from ..data.listings import ALL, first, without_video
 from ..data.listings import SUBSETS as LISTED
 from ..options import ConfigError
 
@@ -175,9 +175,8 @@ def _check_every_class(videos: Catalogued, splits: Sequence[int]) -> None:
         if not any(split in member for member in videos.membership):
             continue
         rows = zip(videos.membership, videos.label_sets, strict=True)
-        shown = set().union(*(labels for member, labels in rows if member.get(split) == "train"))
-        lost = [name for label, name in enumerate(videos.classes) if label not in shown]
-        if lost:
+        trained = (labels for member, labels in rows if member.get(split) == "train")
+        if lost := without_video(videos.classes, trained):
             what = first(lost, f"classes have no video to train on in split {split}")
             raise ConfigError(
                 f"{videos.name}: {what} Add videos to them, or take the classes out of the lists."

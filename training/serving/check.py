@@ -29,6 +29,7 @@ from .names import (
 )
 from .tensors import from_message
 from .transport import Address, ServerError, Transport, address_of, connect
+from .versions import number_of
 
 PASSED, FAILED, LEFT_OUT = "passed", "FAILED", "left out"
 _THERE = "has the model"
@@ -66,7 +67,7 @@ def version_in(folder: str | os.PathLike) -> Path:
         found = [folder]
     if not found:
         raise ValueError(f"{folder} holds no version; expected the --out of `r21d export`.")
-    version = max(found, key=lambda path: int(path.name) if path.name.isdecimal() else 0)
+    version = max(found, key=lambda path: number_of(path) or 0)
     if not (version / METADATA).is_file():
         raise ValueError(f"{version} has no {METADATA}; expected what `r21d export` wrote.")
     if absent := {"limits", "warmed_up_batch_sizes"} - set(read_about(version)):
@@ -119,7 +120,7 @@ def _address(url: str, version: Path, timeout_s: float) -> Address:
                 raise
     with Client(url, timeout_s=timeout_s) as client:
         there, address = client.versions(), client.address
-    number = int(version.name) if version.name.isdecimal() else None
+    number = number_of(version)
     if address.version is None and number in there and number is not None:
         return replace(address, version=number)  # not the newest, which may be another
     return address
@@ -136,7 +137,7 @@ class _Checks:
         timeout_s: float,
         address: Address | None = None,
     ):
-        self._number = int(version.name) if version.name.isdecimal() else None
+        self._number = number_of(version)
         self._about = read_about(version)
         self._asked, self._own, self._timeout_s = asked, own, timeout_s
         self._address = address

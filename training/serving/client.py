@@ -14,6 +14,7 @@ import numpy as np
 from r21d_keras.variants import list_variants
 
 from .asked import check_request
+from .limits import BATCH
 from .names import (
     ABOUT,
     CLIPS,
@@ -28,7 +29,7 @@ from .retries import explanation, retried
 from .tensors import Spec
 from .transport import ServerError, address_of, connect
 
-BATCH_SIZE = 8
+BATCH_SIZE = BATCH
 """Clips of a request: the largest that exports are warmed up for."""
 TIMEOUT_S = 60.0
 ABOUT_S = 30.0

@@ -13,11 +13,12 @@ from ..config import ConfigError
 from ..remote.folders import folder_at
 from ..remote.urls import is_remote
 from .guide import guide
+from .limits import BATCH
 from .names import BATCHING, COMPOSE, MODELS, README, SIGNATURES
 from .servable import Servable
 from .warmup import MOST_REQUESTS
 
-BATCH_SIZES = (1, 2, 4, 8)
+BATCH_SIZES = (1, 2, 4, BATCH)
 """Of which batches a server makes one size or the next, and which it is warmed up for."""
 
 

@@ -6,7 +6,8 @@ _MAX_FRAMES = 512  # of a clip: 16 times those of the longest published network
 # Pixels that the network sees of a request. R(2+1)D-18 takes 2.6 GB for them on a CPU, 5 MB a frame
 # of 112x112; the request itself may be a few hundred kilobytes, of frames that are enlarged.
 _MAX_PIXELS = 512 * 112 * 112
-_BATCH = 8  # clips, as long as may be: what a server puts together, deployment.BATCH_SIZES
+BATCH = 8
+"""Clips of the largest batch that a server puts together, is warmed up for, and a client sends."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,6 @@ def limits_of(clip_frames: int, side: int) -> Limits:
     Any clip that is answered alone is answered among seven others too, so that no request fails for
     its neighbours, or for those that a server adds to come to an allowed batch size.
     """
-    fit = min(_MAX_PIXELS // (_BATCH * side**2), _MAX_FRAMES)
+    fit = min(_MAX_PIXELS // (BATCH * side**2), _MAX_FRAMES)
     longest = max(fit, clip_frames)
-    return Limits(longest, _BATCH * longest)
+    return Limits(longest, BATCH * longest)

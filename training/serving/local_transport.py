@@ -9,6 +9,7 @@ from tensorflow.core.protobuf import error_codes_pb2
 from ..config import ConfigError
 from .tensors import Spec
 from .transport import ServerError
+from .versions import number_of
 
 
 def load_saved_model(folder: Path):
@@ -40,7 +41,7 @@ class LocalTransport:
     sends_pixels = True
 
     def __init__(self, folder: Path):
-        self._version = int(folder.name) if folder.name.isdecimal() else None
+        self._version = number_of(folder)
         self._loaded = load_saved_model(folder)
 
     def predict(

@@ -99,6 +99,11 @@ def _check(out: str | os.PathLike, number: int | None) -> None:
         raise ConfigError(f"out={os.fspath(out)!r} is a file; expected a folder, or a new name.")
 
 
+def number_of(version: Path) -> int | None:
+    """The number that a version's folder is named by; None where it has another name."""
+    return int(version.name) if version.name.isdecimal() else None
+
+
 def check_for_server(out: str | os.PathLike) -> None:
     """Checks a folder that TensorFlow Serving may watch.
 
