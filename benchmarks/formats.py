@@ -6,8 +6,8 @@ Networks of full size, random but with the statistics of the clips (random_run.p
 `training/formats`, quantised by some clips and shown others; all exports of a network lie in one
 process and are shown each clip in turn. Then networks that are trained, by the recipe demo or
 before (--runs), are exported the same way and tested on their held-out videos. Writes
-benchmarks/formats.md, and beside it formats.json: networks that are in there are not measured
-again.
+benchmarks/formats.md, and beside it formats.json: what is in there under the same options is not
+measured again.
 """
 
 import argparse
@@ -23,6 +23,7 @@ from benchmarks.ledger import Ledger, conditions, write_text
 from r21d_keras.training.options import ConfigError
 
 HERE = pathlib.Path(__file__).parent
+ASKED = ("num_clips", "calibration_clips", "width_multiplier")  # options that a row depends on
 REST_S = 0.1  # between runtimes, so that the threads of the last one have gone to sleep
 
 
@@ -31,9 +32,12 @@ def main() -> None:
     ledger = Ledger(options.out.with_suffix(".json"))
     with tempfile.TemporaryDirectory() as folder:
         videos = options.videos or _motion_videos(pathlib.Path(folder))
+        asked = {name: getattr(options, name) for name in ASKED}
+        asked["videos"] = str(options.videos or "motion")
         for family in options.families:
             variant = f"{family}_18"
-            if variant in ledger:
+            if variant in ledger and ledger.rows[variant]["asked"] == asked:
+                print(f"{variant}: is in {ledger.path.name}", flush=True)
                 continue
             print(variant, flush=True)
             try:
@@ -41,12 +45,13 @@ def main() -> None:
             except ConfigError as error:
                 print(f"  {error}", flush=True)  # an export that is none keeps no other waiting
                 continue
-            ledger[variant] = row | conditions(*PACKAGES)
+            ledger[variant] = row | {"asked": asked} | conditions(*PACKAGES)
             write_text(options.out, report(ledger.rows))
         runs = list(options.runs)
         for variant in options.trained:
-            runs.append(pathlib.Path(folder, variant))
-            in_fresh_process(_train, variant, runs[-1], options.epochs)
+            run = pathlib.Path(folder, variant)
+            if in_fresh_process(_train, variant, run, options.epochs, list(ledger.rows)):
+                runs.append(run)
         for run in runs:
             row = in_fresh_process(measure_trained, run, vars(options))
             ledger[row["name"]] = row | conditions(*PACKAGES)
@@ -69,6 +74,8 @@ def measure(variant: str, videos: pathlib.Path, options: dict) -> dict:
         narrow = {"width_multiplier": options["width_multiplier"]}
         write_random_run(run, variant, videos, **narrow)
         files, out = videos_of([videos]), pathlib.Path(folder, "out")
+        if len(files) < 2:
+            raise ConfigError(f"{videos}: one video; expected 2 or more, some to quantise by.")
         exports = _exported(run, out, files[::2], options["calibration_clips"])
         servable = servable_of_run(run, "final")
         clips = calibration_clips(servable, files[1::2], shown)
@@ -85,7 +92,8 @@ def measure(variant: str, videos: pathlib.Path, options: dict) -> dict:
         scores = np.concatenate(found[name].pop("scores"))
         sizes = {key: export[key] for key in ("size", "convert_s")}
         cells[name] = {**sizes, **found[name], "largest": float(np.abs(scores - wanted).max())}
-    return {"name": variant, "clips": len(clips), "cells": cells}
+    shape = [*clips[0].shape[1:4], wanted.shape[1]]
+    return {"name": variant, "clips": len(clips), "shape": shape, "cells": cells}
 
 
 def measure_trained(run: pathlib.Path, options: dict) -> dict:
@@ -120,18 +128,27 @@ def measure_trained(run: pathlib.Path, options: dict) -> dict:
         }
         for name, found in scores.items()
     }
-    seen = f"{config.stream} of {config.dataset}, {config.epochs} epochs"
-    name = f"{config.variant}, trained on {seen}"
-    return {"name": name, "clips": len(truth), "cells": cells}
+    return {"name": _name(config), "clips": len(truth), "cells": cells}
 
 
-def _train(variant: str, run: pathlib.Path, epochs: int | None) -> None:
+def _train(variant: str, run: pathlib.Path, epochs: int | None, measured: list[str]) -> bool:
+    """Trains a network, unless it was measured."""
     from r21d_keras.training.recipes import resolve
     from r21d_keras.training.train import train
 
-    print(f"{variant}: training", flush=True)
     sizes = {"epochs": epochs} if epochs else {}
-    train(resolve("demo", overrides={"model_dir": str(run), "variant": variant, **sizes}))
+    config = resolve("demo", overrides={"model_dir": str(run), "variant": variant, **sizes})
+    if _name(config) in measured:
+        print(f"{_name(config)}: was measured", flush=True)
+        return False
+    print(f"{variant}: training", flush=True)
+    train(config)
+    return True
+
+
+def _name(config) -> str:
+    seen = f"{config.stream} of {config.dataset}, {config.epochs} epochs"
+    return f"{config.variant}, trained on {seen}"
 
 
 def _video_scores(predictor, path: str):

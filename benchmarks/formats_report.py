@@ -9,8 +9,8 @@ WHAT = """\
 Size: of the files that the runtime loads. Load: from them to the first answer. Clip: median of
 clips shown one at a time, all runtimes in turn and Keras before them, on the same threads.
 Difference: the largest of any score of any clip from that of Keras, with random weights; the
-trained networks say what that comes to. Clips of 16x112x112, 400 classes. Quantised by ten other
-clips than those shown. Written by benchmarks/formats.py.
+trained networks say what that comes to. Quantised by other clips than those shown. Written by
+benchmarks/formats.py.
 """
 HEAD = "| | size, MB | convert, s | load, s | clip, ms | difference |"
 RULE = "| --- | --- | --- | --- | --- | --- |"
@@ -40,7 +40,12 @@ def _network(row: dict) -> list[str]:
                 f"{cell['largest']:.1e}",
             ]
             lines.append(f"| {' | '.join(cells)} |")
-    return [*lines, "", _conditions(row, f"{row['clips']} clips"), ""]
+    asked, (*clip, classes) = row["asked"], row["shape"]
+    shown = (
+        f"{row['clips']} clips of {'x'.join(map(str, clip))}, {classes} classes, width "
+        f"{asked['width_multiplier']:g}, quantised by {asked['calibration_clips']} clips"
+    )
+    return [*lines, "", _conditions(row, shown), ""]
 
 
 def _trained(row: dict) -> list[str]:

@@ -3,8 +3,8 @@
     python -m benchmarks.serving [--variants=r2plus1d_18,mc3_18] [--batches=1,8] [--repeats=9]
 
 Every contestant is a process of its own with one artefact; all are asked in turn, one at a time.
-Writes benchmarks/serving.md, and beside it serving.json, from which a later run keeps what it does
-not measure again, other --contestants of the same batch too.
+Writes benchmarks/serving.md, and beside it serving.json, from which a later run keeps the tables
+that it does not measure again. --contestants takes some of them, for another report.
 """
 
 import argparse
@@ -20,6 +20,7 @@ from benchmarks.serving_artefacts import make_ours, make_theirs
 from benchmarks.serving_report import PACKAGES, report
 
 HERE = pathlib.Path(__file__).parent
+VARIANTS = ("r2plus1d_18", "r3d_18", "mc3_18")  # that torchvision has
 REST_S = 0.5  # between runs, so that the threads of the last one have gone to sleep
 CONTESTANTS = {
     # name: kind, folder of the artefact, option
@@ -35,6 +36,7 @@ CONTESTANTS = {
     "torchvision, eager": ("torch", "torch", "contiguous"),
     "torchvision, eager, channels last": ("torch", "torch", "channels_last_3d"),
     "torchvision, compiled": ("torch", "torch", "compiled"),
+    "torchvision, compiled, channels last": ("torch", "torch", "compiled channels_last_3d"),
     "torchvision in OpenVINO": ("openvino", "torch_onnx", "f32"),
     "torchvision in OpenVINO, bfloat16": ("openvino", "torch_onnx", "bf16"),
     "torchvision in OpenVINO, int8": ("openvino", "torch_int8", "f32"),
@@ -50,12 +52,9 @@ def main() -> None:
             folder = pathlib.Path(root)
             _make(variant, folder, options)
             for batch in options.batches:
-                print(f"{variant}, {batch} clips", flush=True)
-                row = measure(variant, batch, folder, options)
-                before = ledger.rows.get(f"{variant}-{batch}", {}).get("cells", {})
-                cells = before | row["cells"]
-                row["cells"] = {name: cells[name] for name in CONTESTANTS if name in cells}
-                ledger[f"{variant}-{batch}"] = row | conditions(*PACKAGES)
+                name = f"{variant}, {batch} clips of {'x'.join(map(str, options.shape))}"
+                print(name, flush=True)
+                ledger[name] = measure(variant, batch, folder, options) | conditions(*PACKAGES)
                 write_text(options.out, report(ledger.rows))
     print(report(ledger.rows))
 
@@ -66,7 +65,9 @@ def measure(variant: str, batch: int, folder: pathlib.Path, options) -> dict:
     try:
         for name in options.contestants:
             kind, place, option = CONTESTANTS[name]
-            worker = Worker("benchmarks.serving_side", TF_CPP_MIN_LOG_LEVEL="2")
+            compiled = folder / f"compiled.{batch}.{len(cells)}"  # nothing is compiled before
+            environ = {"TF_CPP_MIN_LOG_LEVEL": "2", "TORCHINDUCTOR_CACHE_DIR": str(compiled)}
+            worker = Worker("benchmarks.serving_side", **environ)
             asked = {"kind": kind, "place": str(folder / place), "option": option}
             clips = {"variant": variant, "shape": [batch, *options.shape]}
             try:
@@ -91,7 +92,7 @@ def measure(variant: str, batch: int, folder: pathlib.Path, options) -> dict:
     finally:
         for worker in workers.values():
             worker.close()
-    return {"variant": variant, "batch": batch, "shape": options.shape, "cells": cells}
+    return {"batch": batch, "cells": cells}
 
 
 def _asked(workers: dict, cells: dict, name: str, do: str, limit_s: float) -> dict:
@@ -130,7 +131,9 @@ def _size(place: pathlib.Path) -> int:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     several = {"type": lambda text: text.split(",")}
-    parser.add_argument("--variants", default=["r2plus1d_18", "mc3_18"], **several)
+    parser.add_argument(
+        "--variants", default=["r2plus1d_18", "mc3_18"], **several, help=f"of {', '.join(VARIANTS)}"
+    )
     numbers = {"type": lambda text: [int(word) for word in text.split(",")]}
     parser.add_argument("--batches", default=[1, 8], **numbers)
     parser.add_argument(
@@ -139,14 +142,25 @@ def _options() -> argparse.Namespace:
         type=lambda text: text.split(";"),
         help=f"separated by semicolons: {'; '.join(CONTESTANTS)}",
     )
-    parser.add_argument("--shape", default=[16, 112, 112], **numbers, help="frames, height, width")
-    parser.add_argument("--repeats", type=int, default=9, help="runs of each, in turn")
+    parser.add_argument("--shape", default=[16, 112, 112], **numbers, help="frames, side, side")
+    parser.add_argument("--repeats", type=int, default=9, help="runs of each in turn, 2 or more")
     parser.add_argument("--calibration_clips", type=int, default=10)
     parser.add_argument(
         "--minutes", type=float, default=10.0, help="that a contestant may take to load"
     )
     parser.add_argument("--out", type=pathlib.Path, default=HERE / "serving.md")
-    return parser.parse_args()
+    options = parser.parse_args()
+    for name, known in (("variants", VARIANTS), ("contestants", CONTESTANTS)):
+        unknown = set(getattr(options, name)) - set(known)
+        if unknown:
+            parser.error(f"--{name}: got {', '.join(unknown)}; expected some of {'; '.join(known)}")
+    if len(options.shape) != 3 or options.shape[1] != options.shape[2]:
+        parser.error(f"--shape: got {options.shape}; expected frames and twice the same side")
+    if options.repeats < 2:
+        parser.error(f"--repeats: got {options.repeats}; expected 2 or more")
+    if len(options.contestants) < len(CONTESTANTS) and options.out == parser.get_default("out"):
+        parser.error("--contestants: give --out too; the tables of all of them would be replaced")
+    return options
 
 
 if __name__ == "__main__":

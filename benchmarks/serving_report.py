@@ -31,12 +31,11 @@ HEAD = "| | latency, ms | quartiles | clips/s | of eager | load, s | peak, MiB |
 def report(rows: dict[str, dict]) -> str:
     """A table for each network and batch, and what the aims come to."""
     lines = [WHAT]
-    for row in rows.values():
+    for title, row in rows.items():
         timed = {name: cell for name, cell in row["cells"].items() if cell.get("seconds")}
         medians = {name: statistics.median(cell["seconds"]) for name, cell in timed.items()}
         eager = min((medians[name] for name in EAGER if name in medians), default=0.0)
-        clips = f"{row['batch']} clips of {'x'.join(map(str, row['shape']))}"
-        lines += [f"## {row['variant']}, {clips}", "", HEAD, f"|{' --- |' * 8}"]
+        lines += [f"## {title}", "", HEAD, f"|{' --- |' * 8}"]
         lines += [_line(name, cell, row["batch"], eager) for name, cell in row["cells"].items()]
         lines += ["", *_aims(medians, eager), "", _conditions(row), ""]
     return "\n".join(lines)

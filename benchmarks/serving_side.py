@@ -112,6 +112,8 @@ def _litert():
 
 def _torch():
     import torch
+    import torch._dynamo
+    import torch._inductor.compile_fx  # which torch.compile would import while it is timed
 
     from tests.torch_reference import tv
 

@@ -2,7 +2,6 @@
 
 from benchmarks import formats_report, serving_report
 
-SHAPE = [16, 112, 112]
 ABOUT = {"date": "2026-11-23", "machine": "a CPU, 2 cores", "versions": "Python 3.11", "load": 0.5}
 
 
@@ -23,7 +22,7 @@ def test_serving_says_what_the_aims_come_to():
         "torchvision in ONNX Runtime": cell(0.6),
     }
     text = serving_report.report(
-        {"row": {"variant": "mc3_18", "batch": 8, "shape": SHAPE, "cells": cells, **ABOUT}}
+        {"mc3_18, 8 clips of 16x112x112": {"batch": 8, "cells": cells, **ABOUT}}
     )
     assert "| OpenVINO, int8 | 100 | 100-100 | 80.00 | 8.00 | 1.0 | 500 | 2.0 |" in text
     assert "## mc3_18, 8 clips of 16x112x112" in text
@@ -36,13 +35,7 @@ def test_serving_says_what_the_aims_come_to():
 
 
 def test_serving_without_torchvision_has_no_aims():
-    row = {
-        "variant": "mc3_18",
-        "batch": 1,
-        "shape": SHAPE,
-        "cells": {"OpenVINO": cell(0.5)},
-        **ABOUT,
-    }
+    row = {"batch": 1, "cells": {"OpenVINO": cell(0.5)}, **ABOUT}
     text = serving_report.report({"row": row})
     assert "- Fastest" not in text and "| OpenVINO | 500 |" in text
 
@@ -55,10 +48,18 @@ def test_formats_have_a_table_for_each_network():
         "LiteRT int8": {"accuracy": 0.975, "same_best": 0.98, "largest": 0.125, "size": 40_000},
     }
     rows = {
-        "mc3_18": {"name": "mc3_18", "clips": 12, "cells": cells, **ABOUT},
+        "mc3_18": {
+            "name": "mc3_18",
+            "clips": 12,
+            "shape": [16, 112, 112, 400],
+            "asked": {"width_multiplier": 1.0, "calibration_clips": 10, "num_clips": 12},
+            "cells": cells,
+            **ABOUT,
+        },
         "mc3_10": {"name": "mc3_10, trained on motion", "clips": 160, "cells": learned, **ABOUT},
     }
     text = formats_report.report(rows)
     assert "| Keras | | | | 750 | |\n| OpenVINO int8 | 2.5 | 3 | 0.2 | 500 | 1.0e-07 |\n" in text
+    assert "12 clips of 16x112x112, 400 classes, width 1, quantised by 10 clips; 2026" in text
     assert "## mc3_10, trained on motion" in text
     assert "| Keras | | 100.0% | | |\n| LiteRT int8 | 40 | 97.5% | 98.0% | 1.2e-01 |\n" in text
