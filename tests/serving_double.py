@@ -31,6 +31,7 @@ from tensorflow_serving.apis import (
 )
 
 from r21d_keras.training.records.tfrecord import read_record
+from r21d_keras.training.serving.deployment import batching_parameters
 from r21d_keras.training.serving.names import BATCHING, SAVED_MODEL, WARMUP
 
 STATES = get_model_status_pb2.ModelVersionStatus.State
@@ -282,7 +283,7 @@ class Double:
 def warmed_up_little(folder):
     """The folder, for exports that are warmed up for one batch size."""
     folder.mkdir(exist_ok=True)
-    (folder / BATCHING).write_text("allowed_batch_sizes: 1")
+    (folder / BATCHING).write_text(batching_parameters((1,)))
     return folder
 
 

@@ -133,12 +133,14 @@ def _fill(request, instances, inputs):
                 fits = array.dtype.kind in ("iu" if dtype.is_integer else "iuf")
                 exact = fits and (array == array.astype(dtype.as_numpy_dtype)).all()
                 if not (exact or dtype.is_floating and fits):
-                    raise ValueError(f"is not of expected type: {dtype.name}")
+                    number = array.flat[0]
+                    raise ValueError(f"{number} Type: Number is not of expected type: {dtype.name}")
             elif array.dtype.kind != "S":
-                raise ValueError("is not of expected type: string")
+                raise ValueError("Type: Number is not of expected type: string")
         except (ValueError, OverflowError) as error:
             raise _invalid(
-                f"Failed to process element: 0 key: {name}. JSON Value: {error}"
+                f"Failed to process element: 0 key: {name} of 'instances' list. Error: "
+                f"INVALID_ARGUMENT: JSON Value: {error}"
             ) from None
         value = np.array(rows, object) if dtype == tf.string else array
         request.inputs[name].CopyFrom(tf.make_tensor_proto(value, dtype, array.shape))

@@ -23,7 +23,8 @@ from r21d_keras.training.serving.saved_model import export
 from r21d_keras.training.serving.tensors import to_message
 from r21d_keras.training.serving.transport import ServerError, address_of, connect
 
-double_of = pytest.importorskip("tests.serving_double")  # needs tensorflow-serving-api
+pytest.importorskip("tensorflow_serving.apis")  # on the modern stack alone
+from tests import serving_double as double_of  # noqa: E402
 
 TIMEOUT_S = 60
 MOST_GROWN = 400 << 20  # bytes, over all of this file: buffers of TensorFlow's, not of requests

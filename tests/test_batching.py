@@ -7,12 +7,14 @@ import pytest
 import tensorflow as tf
 
 from r21d_keras.training.serving import Client
+from r21d_keras.training.serving.deployment import batching_parameters
 from r21d_keras.training.serving.messages import MESSAGES
 from r21d_keras.training.serving.names import BATCHING
 from r21d_keras.training.serving.saved_model import export
 from r21d_keras.training.serving.transport import ServerError
 
-double_of = pytest.importorskip("tests.serving_double")  # needs tensorflow-serving-api
+pytest.importorskip("tensorflow_serving.apis")  # on the modern stack alone
+from tests import serving_double as double_of  # noqa: E402
 
 
 @pytest.fixture(scope="module")
@@ -21,7 +23,7 @@ def batched(tiny_run, tmp_path_factory):
     from tests.serving_batching import Batched
 
     out = tmp_path_factory.mktemp("models")
-    (out / BATCHING).write_text("allowed_batch_sizes: 2\nallowed_batch_sizes: 8\n")
+    (out / BATCHING).write_text(batching_parameters((2, 8)))
     export(tiny_run(), out)
     made = []
 

@@ -22,6 +22,7 @@ from r21d_keras.training.data.pipeline import normalise
 from r21d_keras.training.model_dir import load_run
 from r21d_keras.training.serving.limits import limits_of
 from r21d_keras.training.serving.saved_model import export
+from r21d_keras.zoo.preprocessing import Preprocessing
 
 SOURCE = pathlib.Path(__file__).parent / "c" / "serve.c"
 OK, INVALID_ARGUMENT = 0, 3  # TF_Code of tensorflow/c/tf_status.h
@@ -250,6 +251,14 @@ def test_frames_are_counted_before_they_are_decoded(rgb):
     for shape, said in [((1, 10_000), "10000 frames"), ((0, 4), "none 0"), ((4,), r"\[4\]: exp")]:
         frames = np.full(shape, b"no picture", object)
         refused_and_next_one_answered(rgb[1], "frames_bytes", frames, said)
+
+
+def test_flat_frames_are_refused_where_their_shape_is_kept(program, published, tmp_path):
+    version = export(published(preprocessing=Preprocessing(resize=116)).name, tmp_path / "models")
+    server, flat = Server(program, version, tmp_path), pixels(1, 4, 8, 65, 3)
+    for signature, value in (("serving_default", flat), ("frames_bytes", encoded(flat))):
+        refused_and_next_one_answered(server, signature, value, "8x65 pixels: .* at most 8 times")
+    assert server.stop() == 0
 
 
 def refused_and_next_one_answered(server, signature, value, said):

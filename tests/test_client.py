@@ -22,7 +22,8 @@ from r21d_keras.training.serving.saved_model import export
 from r21d_keras.training.serving.tensors import Spec
 from r21d_keras.training.serving.transport import ServerError
 
-double_of = pytest.importorskip("tests.serving_double")  # needs tensorflow-serving-api
+pytest.importorskip("tensorflow_serving.apis")  # on the modern stack alone
+from tests import serving_double as double_of  # noqa: E402
 
 
 @pytest.fixture(scope="module")

@@ -18,7 +18,8 @@ from r21d_keras.training.serving.saved_model import export
 from r21d_keras.training.serving.transport import ServerError, address_of
 from tests.http_server import Answer
 
-double_of = pytest.importorskip("tests.serving_double")  # needs tensorflow-serving-api
+pytest.importorskip("tensorflow_serving.apis")  # on the modern stack alone
+from tests import serving_double as double_of  # noqa: E402
 
 
 def test_a_server_that_is_killed_and_comes_back_is_asked_again(tiny_run, tmp_path):

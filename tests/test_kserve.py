@@ -14,6 +14,7 @@ import requests
 from r21d_keras.training.cli import main
 from r21d_keras.training.predictor import load_predictor
 from r21d_keras.training.serving import Client
+from r21d_keras.training.serving.deployment import batching_parameters
 from r21d_keras.training.serving.names import BATCHING
 from r21d_keras.training.serving.saved_model import export
 from r21d_keras.training.serving.transport import ServerError
@@ -25,7 +26,7 @@ pytest.importorskip("kserve")  # on the modern stack alone
 @pytest.fixture(scope="module")
 def version(tiny_run, tmp_path_factory):
     out = tmp_path_factory.mktemp("models")
-    (out / BATCHING).write_text("allowed_batch_sizes: 1")
+    (out / BATCHING).write_text(batching_parameters((1,)))
     return export(tiny_run(), out)
 
 

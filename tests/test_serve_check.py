@@ -9,15 +9,17 @@ import tensorflow as tf
 
 from r21d_keras.training.cli import main
 from r21d_keras.training.serving.comparison import WrongError, compared
+from r21d_keras.training.serving.deployment import batching_parameters
 from r21d_keras.training.serving.names import BATCHING, WARMUP
 from r21d_keras.training.serving.saved_model import export
 
-double_of = pytest.importorskip("tests.serving_double")  # needs tensorflow-serving-api
+pytest.importorskip("tensorflow_serving.apis")  # on the modern stack alone
+from tests import serving_double as double_of  # noqa: E402
 
 
 def exported(run, out):
     """The folder of versions of a run, warmed up for one batch size."""
-    (out / BATCHING).write_text("allowed_batch_sizes: [1, 3]")
+    (out / BATCHING).write_text(batching_parameters((1, 3)))
     export(run, out)
     return out
 

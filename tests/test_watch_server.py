@@ -9,10 +9,12 @@ import numpy as np
 import pytest
 
 from r21d_keras.training.cli import main
+from r21d_keras.training.serving.deployment import batching_parameters
 from r21d_keras.training.serving.names import BATCHING
 from r21d_keras.training.serving.saved_model import export
 
-double_of = pytest.importorskip("tests.serving_double")  # needs tensorflow-serving-api
+pytest.importorskip("tensorflow_serving.apis")  # on the modern stack alone
+from tests import serving_double as double_of  # noqa: E402
 
 
 @pytest.fixture(scope="module")
@@ -20,7 +22,7 @@ def models(tiny_run, tmp_path_factory):
     """A folder with one version, which is warmed up for one clip alone."""
     out = tmp_path_factory.mktemp("models") / "mine"
     out.mkdir()
-    (out / BATCHING).write_text("allowed_batch_sizes: 1")
+    (out / BATCHING).write_text(batching_parameters((1,)))
     export(tiny_run(variant="f_r2d_10"), out)
     return out
 

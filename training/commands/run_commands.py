@@ -6,6 +6,7 @@ from absl import flags
 
 from ..state.interruption import ending_at_once
 from .command import DONE, FAILED, Command, UsageError, no_more, required, starting_quietly
+from .model_flags import check_model, define_model, define_weights, served
 
 
 def _define_train(values: flags.FlagValues) -> None:
@@ -109,27 +110,7 @@ def _evaluate(values: flags.FlagValues, positional: list[str]) -> int:
 
 
 def _define_predict(values: flags.FlagValues) -> None:
-    flags.DEFINE_string(
-        "model",
-        None,
-        "a run's --model_dir, a SavedModel of `r21d export`, or VARIANT.TAG of `r21d zoo list`",
-        flag_values=values,
-    )
-    flags.DEFINE_string(
-        "server",
-        None,
-        "instead of --model: grpc://HOST:PORT or http://HOST:PORT of TensorFlow Serving, then "
-        "/NAME of the model, unless `r21d export` named it, then /versions/N",
-        flag_values=values,
-    )
-    flags.DEFINE_float(
-        "timeout_s",
-        60.0,
-        "--server: seconds for each request, with all that is tried again",
-        lower_bound=0.001,
-        flag_values=values,
-    )
-    _define_weights(values)
+    define_model(values, timeout_s=60.0)
     flags.DEFINE_integer(
         "num_clips", 10, "clips a video, averaged", lower_bound=1, flag_values=values
     )
@@ -140,14 +121,7 @@ def _define_predict(values: flags.FlagValues) -> None:
 
 
 def _predict(values: flags.FlagValues, positional: list[str]) -> int:
-    server = values["server"].value
-    if server and (values["model"].value or values["weights"].value):
-        raise UsageError(
-            "--server has its own model and weights; leave --model and --weights out. Another "
-            "model is named in the URL, grpc://HOST:PORT/NAME."
-        )
-    if not server:
-        required(values, "model", "a run, a SavedModel, or VARIANT.TAG of `r21d zoo list`")
+    check_model(values)
     if not positional:
         raise UsageError("no video given; expected r21d predict --model=DIR VIDEO...")
     with starting_quietly():
@@ -166,10 +140,7 @@ def _predict(values: flags.FlagValues, positional: list[str]) -> int:
 def _predictor(values: flags.FlagValues):
     """The network that the flags name, here or at a server."""
     if values["server"].value:
-        from ..served import served_predictor
-        from ..serving.client import Client
-
-        return served_predictor(Client(values["server"].value, timeout_s=values["timeout_s"].value))
+        return served(values)
     from ..predictor import load_predictor
 
     return load_predictor(values["model"].value, values["weights"].value)
@@ -200,20 +171,7 @@ def _demo(values: flags.FlagValues, positional: list[str]) -> int:
 def define_run(values: flags.FlagValues) -> None:
     """Defines what names a run and its weights."""
     flags.DEFINE_string("model_dir", None, "folder of a run", flag_values=values)
-    _define_weights(values)
-
-
-def _define_weights(values: flags.FlagValues) -> None:
-    from ..config import WEIGHTS
-
-    flags.DEFINE_enum(
-        "weights",
-        None,
-        list(WEIGHTS),
-        f"which weights of a run (default {WEIGHTS[0]}); best are chosen by accuracy on its test "
-        "videos, so that their own accuracy there is flattered",
-        flag_values=values,
-    )
+    define_weights(values)
 
 
 def _weights_of_run(values: flags.FlagValues) -> str:

@@ -3,6 +3,7 @@
 from absl import flags
 
 from .command import DONE, FAILED, Command, UsageError, starting_quietly
+from .model_flags import define_timeout
 
 
 def _define_check(values: flags.FlagValues) -> None:
@@ -16,9 +17,7 @@ def _define_check(values: flags.FlagValues) -> None:
     flags.DEFINE_multi_string(
         "rest", [], "as --grpc, of its REST: http://HOST:PORT, then /NAME", flag_values=values
     )
-    flags.DEFINE_float(
-        "timeout_s", 60.0, "seconds for each request", lower_bound=0.001, flag_values=values
-    )
+    define_timeout(values, 60.0)
 
 
 def _check(values: flags.FlagValues, positional: list[str]) -> int:

@@ -2,7 +2,8 @@
 
 from absl import flags
 
-from .command import DONE, FAILED, Command, UsageError, required, starting_quietly
+from .command import DONE, FAILED, Command, UsageError, starting_quietly
+from .model_flags import check_model, define_model, served
 
 _TIMES = (
     (
@@ -28,26 +29,9 @@ _TIMES = (
 
 
 def _define_watch(values: flags.FlagValues) -> None:
-    from ..config import WEIGHTS
     from ..evaluation.protocols import OVERLAP
 
-    flags.DEFINE_string(
-        "model",
-        None,
-        "a run's --model_dir, a version of `r21d export`, or VARIANT.TAG of `r21d zoo list`",
-        flag_values=values,
-    )
-    flags.DEFINE_string(
-        "server", None, "instead of --model: as for `r21d predict`", flag_values=values
-    )
-    flags.DEFINE_float(
-        "timeout_s",
-        10.0,
-        "--server: seconds for each request, with all that is tried again",
-        lower_bound=0.001,
-        flag_values=values,
-    )
-    flags.DEFINE_enum("weights", None, list(WEIGHTS), "which weights of a run", flag_values=values)
+    define_model(values, timeout_s=10.0)
     flags.DEFINE_integer(
         "every",
         None,
@@ -80,11 +64,7 @@ def _watch(values: flags.FlagValues, positional: list[str]) -> int:
             f"{len(positional)} sources given; expected one, a file, a folder, the number of a "
             "camera or a URL: r21d watch --model=DIR SOURCE"
         )
-    server = values["server"].value
-    if server and (values["model"].value or values["weights"].value):
-        raise UsageError("--server has its own model and weights; leave --model and --weights out.")
-    if not server:
-        required(values, "model", "a run, an export, or VARIANT.TAG of `r21d zoo list`")
+    check_model(values)
     with starting_quietly():
         from ..watch.following import follow
         from ..watch.watch import WatchOptions
@@ -110,11 +90,7 @@ def _view(values: flags.FlagValues):
     every, overlap = values["every"].value, values["overlap"].value
     if not values["server"].value:
         return load_view(values["model"].value, values["weights"].value, every, overlap)
-    from ..served import served_predictor
-    from ..serving.client import Client
-
-    client = Client(values["server"].value, timeout_s=values["timeout_s"].value)
-    return view_of(served_predictor(client), every, overlap)
+    return view_of(served(values), every, overlap)
 
 
 WATCH_COMMANDS = {

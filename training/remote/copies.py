@@ -44,11 +44,12 @@ def kept(place: str | os.PathLike, names: Iterable[str]) -> pathlib.Path:
 
 
 @contextlib.contextmanager
-def sent(place: str | os.PathLike, last: str = "") -> Iterator[pathlib.Path]:
+def sent(place: str | os.PathLike, last: str = "", new: bool = False) -> Iterator[pathlib.Path]:
     """A folder whose files become those of the folder at `place`, if this ends without an error.
 
     That is the folder itself where it is of this machine; for one at a URL a new one, whose files
-    are sent when this ends: the one of the name `last` behind all others.
+    are sent when this ends: the one of the name `last` behind all others. `new`: the folder is not
+    there yet, and where some files are not taken, those that were are removed again.
 
     Raises:
         RemoteError: a server that does not take them.
@@ -63,8 +64,15 @@ def sent(place: str | os.PathLike, last: str = "") -> Iterator[pathlib.Path]:
     with tempfile.TemporaryDirectory(prefix=_PREFIX) as root, told_of(root, url):
         yield pathlib.Path(root)
         found = (path for path in sorted(pathlib.Path(root).rglob("*")) if path.is_file())
-        for path in sorted(found, key=lambda path: path.name == last):
-            upload(path, join(url, path.relative_to(root).as_posix()))
+        begun = []
+        try:
+            for path in sorted(found, key=lambda path: path.name == last):
+                begun.append(join(url, path.relative_to(root).as_posix()))
+                upload(path, begun[-1])
+        except BaseException:
+            if new:
+                _remove(begun)
+            raise
 
 
 @contextlib.contextmanager
@@ -82,6 +90,19 @@ def told_of(root: str | os.PathLike, url: str) -> Iterator[None]:
         if getattr(error, "filename", None):
             error.filename = os.fspath(error.filename).replace(here, there)
         raise
+
+
+def _remove(urls: Iterable[str]) -> None:
+    """Removes what is there of some files, as far as their server goes along."""
+    from .files import remove
+
+    for url in urls:
+        try:
+            remove(url)
+        except AbsentError:
+            continue
+        except RemoteError:
+            return  # the server is away, and so it is for the others
 
 
 def _fetch(url: str, name: str, root: pathlib.Path) -> None:

@@ -12,6 +12,7 @@ import numpy as np
 from google.protobuf.message import DecodeError
 
 from ..records.tfrecord import RecordError, read_record
+from ..remote.urls import is_remote, shown
 from .about import read_about
 from .check_cases import Case, answered, refused, shortest, stream_of
 from .client import Client
@@ -35,6 +36,7 @@ PASSED, FAILED, LEFT_OUT = "passed", "FAILED", "left out"
 _THERE = "has the model"
 _AT_ONCE, _REQUESTS = 8, 32  # threads, and what they ask together
 _NO_VERSION = 2**62
+_SHOWN = 120  # characters of a server's words
 
 
 @dataclass(frozen=True)
@@ -57,8 +59,13 @@ def version_in(folder: str | os.PathLike) -> Path:
     """The version to check with: `folder` itself, or the newest in it.
 
     Raises:
-        ValueError: there is no export of `r21d export`.
+        ValueError: there is no export of `r21d export`, or it is at a URL.
     """
+    if is_remote(folder):
+        raise ValueError(
+            f"{shown(os.fspath(folder))}: an export is read on this machine. Copy the version "
+            "here, and name that folder."
+        )
     folder = Path(folder)
     found = [
         path.parent for path in folder.glob(f"*/{SAVED_MODEL}") if path.parent.name.isdecimal()
@@ -161,12 +168,14 @@ class _Checks:
         return None in self._asked.versions(self._timeout_s) and self._address is not None
 
     def _version(self) -> str:
-        found = self._asked.versions(self._timeout_s)
-        if None in found:
-            return f"{found[None]}, a server without versions"
-        if found.get(self._number) != "AVAILABLE" and self._number is not None:
-            raise WrongError(f"expected version {self._number} AVAILABLE, got {found}")
-        return f"{self._number or ''} AVAILABLE".strip()
+        found, wanted = self._asked.versions(self._timeout_s), self._number
+        if None in found or wanted is None:
+            # No versions there, or none that the folder's name says: the newest answers.
+            able = [number for number, state in found.items() if state == "AVAILABLE"]
+            wanted = max(able, key=lambda number: number or 0, default=None)
+        if found.get(wanted) != "AVAILABLE":
+            raise WrongError(f"expected version {wanted or 'any'} AVAILABLE, got {found}")
+        return "AVAILABLE, without a number" if wanted is None else f"{wanted} AVAILABLE"
 
     def _signatures(self) -> str:
         if self._is_kserve:
@@ -185,7 +194,8 @@ class _Checks:
     def _describe(self) -> str:
         asked = {DESCRIBE: np.array([b"?"], object)}
         told = json.loads(self._asked.predict(DESCRIBE, asked, self._timeout_s)[ABOUT][0])
-        other = [key for key, value in told.items() if self._about.get(key) != value]
+        keys = sorted(set(told) | set(self._about))
+        other = [key for key in keys if self._about.get(key) != told.get(key)]
         if other:
             raise WrongError(f"another model than {METADATA} says, in {', '.join(other)}")
         return f"{told['variant']}, {len(told['classes'])} classes"
@@ -219,17 +229,21 @@ class _Checks:
         self._difference(shortest(self._about))  # the next one is answered
         if case.words in fault:
             return ""
-        # Python looks before the graph does, here and in KServe, and says it in its own words.
+        # Python looks before the graph does, here and in KServe, and says it in its own words: of
+        # KServe's answers it is a part, of the files it says nothing.
         if self._address and not self._is_kserve:
             raise WrongError(f"refused, but not as {case.words!r}: {fault}")
-        return f"in other words, {fault}"
+        if self._is_kserve:
+            return f"in other words, {_cut(fault)}"
+        raise _LeftOut(f"Python refuses it before the graph: {_cut(fault)}")
 
     def _unknown_signature(self) -> str:
         case = shortest(self._about)
-        return fault_of(
+        fault = fault_of(
             lambda: self._asked.predict("no_such", case.inputs, self._timeout_s),
             ("FAILED_PRECONDITION", "INVALID_ARGUMENT", "NOT_FOUND"),
         )
+        return _cut(fault)
 
     def _unknown_version(self) -> str:
         if self._is_kserve:
@@ -242,10 +256,11 @@ class _Checks:
     def _absent(self, address: Address) -> str:
         transport, case = connect(address), shortest(self._about)
         try:
-            return fault_of(
+            fault = fault_of(
                 lambda: transport.predict(SERVING_DEFAULT, case.inputs, self._timeout_s),
                 ("NOT_FOUND",),
             )
+            return _cut(fault)
         finally:
             transport.close()
 
@@ -279,6 +294,10 @@ def _warmup(version: Path, local: Transport, timeout_s: float) -> str:
     if count != expected:
         raise WrongError(f"{count} replayed; expected {expected}")
     return f"{count} replayed"
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
 
 
 def _told(specs: dict) -> str:

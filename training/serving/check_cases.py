@@ -70,6 +70,7 @@ def answered(about: dict) -> Iterator[Case]:
 def refused(about: dict) -> Iterator[Case]:
     """Requests that cannot be answered, each with the words that name its fault."""
     yield from _refused_numbers(about)
+    yield from _refused_lengths(about)
     if stream_of(about) == "rgb":
         yield from _refused_pixels(about)
         yield from _refused_bytes(about)
@@ -80,16 +81,15 @@ def _refused_pixels(about: dict) -> Iterator[Case]:
     default, none = SERVING_DEFAULT, np.uint8
     yield Case("4 channels", default, np.zeros((1, few, 16, 16, 4), none), "of 4 channels")
     yield Case("1 channel", FEATURES, np.zeros((1, few, 16, 16, 1), none), "of 1 channels")
-    yield Case("rank 4", default, np.zeros((few, 16, 16, 3), none), "expected (batch, frames")
-    yield Case("no frames", default, np.zeros((1, 0, 16, 16, 3), none), "none 0", rest=False)
-    yield Case("no clips", default, np.zeros((0, few, 16, 16, 3), none), "none 0", rest=False)
     yield Case("1 pixel", default, np.zeros((1, few, 1, 1, 3), none), "of 1x1 pixels")
     large = np.zeros((1, few, 2160, 3840, 3), none)
     yield Case("4K", default, large, "of 2160x3840 pixels", rest=False)
-    long = np.zeros((1, 10_000, 8, 8, 3), none)
-    yield Case("10,000 frames", default, long, "of 10000 frames", rest=False)
     half = np.full((1, few, 16, 16, 3), 0.5, np.float32)
     yield Case("another type", default, half, "uint8")
+    if not isinstance(about["preprocessing"]["resize"], list):  # what keeps its shape
+        side, times = about["limits"]["min_side"], about["limits"]["max_aspect"] + 1
+        flat = np.zeros((1, few, side, side * times, 3), none)
+        yield Case("flat frames", default, flat, f"a side at most {times - 1} times the other")
 
 
 def _refused_numbers(about: dict) -> Iterator[Case]:
@@ -99,6 +99,30 @@ def _refused_numbers(about: dict) -> Iterator[Case]:
         yield Case(name, CLIPS_FLOAT, value, "1 values that are NaN")
     value = _prepared(about, 1, _few(about))[:, :, 1:]
     yield Case("another size", CLIPS_FLOAT, value, "in clips: expected")
+
+
+def _refused_lengths(about: dict) -> Iterator[Case]:
+    """More frames than are answered, of one clip and in all, and none; another rank."""
+    flow, few, limits = stream_of(about) == "flow", _few(about), about["limits"]
+    frame = _prepared(about, 1, 1)[0, 0] if flow else np.zeros((8, 8, 3), np.uint8)
+    default, most = SERVING_DEFAULT, limits["max_frames_in_all"]
+
+    def clips(batch: int, frames: int) -> np.ndarray:
+        return np.broadcast_to(frame, (batch, frames, *frame.shape))
+
+    # Flow is of the size that the network sees: 10,000 of that are a gigabyte.
+    frames = most + 1 if flow else 10_000
+    yield Case("long clips", default, clips(1, frames), f"of {frames} frames", rest=False)
+    many, words = clips(most // few + 1, few), f"at most {most} frames a request"
+    yield Case("too many clips", default, many, words, rest=False)
+    yield Case("no frames", default, clips(1, 0), "none 0", rest=False)
+    yield Case("no clips", default, clips(0, few), "none 0", rest=False)
+    yield Case("rank 4", default, clips(1, few)[0], "expected (batch, frames")
+    if flow:
+        wide = np.concatenate([clips(1, few)] * 2, axis=-1)
+        yield Case("3 channels", FEATURES, wide[..., :3], "in clips: expected")
+        whole = clips(1, few).astype(np.int32)  # in JSON no other type
+        yield Case("another type", default, whole, "float", rest=False)
 
 
 def _refused_bytes(about: dict) -> Iterator[Case]:

@@ -9,7 +9,6 @@ from .transport import ServerError
 
 TOLERANCE = 1e-4
 """Of scores and features: other processors add in another order."""
-_SHOWN = 120  # characters of a server's words
 
 
 class WrongError(Exception):
@@ -23,7 +22,7 @@ def fault_of(ask: Callable[[], object], codes: tuple[str, ...]) -> str:
     except ServerError as error:
         if error.code not in codes:
             raise WrongError(f"expected {codes[0]}, got {error}") from None
-        return " ".join(error.fault.split())[:_SHOWN]
+        return " ".join(error.fault.split())
     raise WrongError(f"answered; expected {codes[0]}")
 
 

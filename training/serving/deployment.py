@@ -20,13 +20,16 @@ from .warmup import MOST_REQUESTS
 
 BATCH_SIZES = (1, 2, 4, BATCH)
 """Of which batches a server makes one size or the next, and which it is warmed up for."""
+# tensorflow_serving/servables/tensorflow/session_bundle_config.proto: of max_batch_size.
+_USUAL_LARGEST = 1000
 
 
 def batch_sizes(out: str | os.PathLike, servable: Servable) -> tuple[int, ...]:
     """The batch sizes of batching_parameters.txt in `out`; BATCH_SIZES where there is none.
 
     Raises:
-        ConfigError: sizes that the network does not answer, or too many.
+        ConfigError: sizes that the network does not answer, that TensorFlow Serving does not take,
+            or too many.
     """
     text = folder_at(out).text(BATCHING)
     if text is None:
@@ -34,6 +37,8 @@ def batch_sizes(out: str | os.PathLike, servable: Servable) -> tuple[int, ...]:
     lines = re.sub(r"#.*", "", text)
     found = re.findall(r"\ballowed_batch_sizes\s*:\s*(\d+|\[[\d\s,]*\])", lines)
     sizes = tuple(int(number) for value in found for number in re.findall(r"\d+", value))
+    largest = re.search(r"\bmax_batch_size\s*:?\s*\{\s*value\s*:\s*(\d+)", lines)
+    largest = int(largest[1]) if largest else _USUAL_LARGEST
     most = servable.limits.max_frames_in_all // servable.clip_frames
     num_requests = len(sizes) * len(SIGNATURES[servable.stream])
     if not sizes or not all(1 <= size <= most for size in sizes) or num_requests > MOST_REQUESTS:
@@ -41,6 +46,12 @@ def batch_sizes(out: str | os.PathLike, servable: Servable) -> tuple[int, ...]:
             f"{BATCHING} in {os.fspath(out)} has allowed_batch_sizes {list(sizes)}; expected one "
             f"or more, from 1 to {most} clips of {servable.clip_frames} frames, {MOST_REQUESTS} "
             "requests in all for the signatures to be warmed up. Change or remove the file."
+        )
+    if list(sizes) != sorted(set(sizes)) or sizes[-1] != largest:
+        raise ConfigError(
+            f"{BATCHING} in {os.fspath(out)} has allowed_batch_sizes {list(sizes)} and "
+            f"max_batch_size {largest}; TensorFlow Serving takes sizes that grow up to "
+            "max_batch_size alone, which is 1000 where it is not given. Change the file."
         )
     return sizes
 
@@ -53,7 +64,7 @@ def deploy(out: str | os.PathLike, servable: Servable, sizes: tuple[int, ...]) -
     """
     name = servable.variant
     texts = {
-        BATCHING: _batching(sizes),
+        BATCHING: batching_parameters(sizes),
         MODELS: _MODELS_CONFIG.replace("NAME", name),
         COMPOSE: _COMPOSE_YML.replace("NAME", name),
         README: guide(servable),
@@ -74,7 +85,8 @@ def _write(out: str | os.PathLike, file: str, text: str) -> None:
         (folder / file).write_text(text, "utf-8")
 
 
-def _batching(sizes: tuple[int, ...]) -> str:
+def batching_parameters(sizes: tuple[int, ...]) -> str:
+    """The text of batching_parameters.txt for these batch sizes."""
     allowed = "\n".join(f"allowed_batch_sizes: {size}" for size in sizes)
     return f"""\
 # How TensorFlow Serving puts requests together, with --enable_batching. The sizes below are those

@@ -21,8 +21,8 @@ def guide(servable: Servable) -> str:
 # {name}
 
 A network that says what happens in a video: one of {len(servable.classes)} classes. Each folder
-with a number is a version, a SavedModel; a server that watches this folder takes a new one when it
-is whole.
+with a number is a version, a SavedModel; a server that watches this folder takes a new one by
+itself.
 
     docker compose up
 
@@ -47,9 +47,8 @@ Outputs: `probabilities` (B, {len(servable.classes)}) in the order of `assets.ex
 of a version, `top_labels` and `top_scores`, best first, and `embedding`, the features before the
 classifier. The signature `describe`, for one string of any value, answers with `about`: what is in
 `assets.extra/r21d.json`. Anything else is answered with INVALID_ARGUMENT and the fault: other
-channels, nothing, numbers that are NaN, bytes that are no picture, frames with sides below
-{limits.min_side} or above {limits.max_side} pixels, more than {limits.max_frames_in_all} frames
-a request.
+channels, nothing, numbers that are NaN, {_refused(servable)}more than {limits.max_frames_in_all}
+frames a request.
 {_rest(servable)}
 ## Batching
 
@@ -96,6 +95,16 @@ def _seen(servable: Servable) -> str:
             f"their flow ({servable.flow_method}): T flows of T + 1 frames. No server computes it."
         )
     return f"They are resized to {to}, cropped to {side}x{side} and normalised by the network."
+
+
+def _refused(servable: Servable) -> str:
+    limits = servable.limits
+    if servable.stream == "flow":
+        return ""
+    keeps_shape = isinstance(servable.preprocessing.resize, int)
+    flat = f"a side more than {limits.max_aspect} times the other, " if keeps_shape else ""
+    sides = f"below {limits.min_side} or above {limits.max_side} pixels"
+    return f"bytes that are no picture, frames with sides\n{sides}, {flat}"
 
 
 def _rest(servable: Servable) -> str:

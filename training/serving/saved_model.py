@@ -37,8 +37,8 @@ def export(
 
     Args:
         source: the folder of a run, here or at a URL, or VARIANT.TAG of `r21d zoo list`.
-        out: the folder of all versions, here or at a URL. At a URL saved_model.pb comes last, so
-            that a server loads a version when it is whole.
+        out: the folder of all versions, here or at a URL; there saved_model.pb comes last, as
+            buckets have no folders that could appear at once (docs/serving.md).
         version: its number, from 1; None: the next that is free.
         weights: one of config.WEIGHTS, for a run alone; None: the first of them.
         top_k: labels an answer; None: 5, or as many as there are classes.
@@ -57,9 +57,9 @@ def export(
         check_for_server(out)
         servable = load_servable(source, weights)
         sizes = batch_sizes(out, servable)
-        signatures = Signatures(servable, _top_k(top_k, len(servable.classes)))
-        _write_network(place.folder, signatures)
-        write_about(place.folder, _about(servable, signatures.top_k, sizes))
+        said = _about(servable, _top_k(top_k, len(servable.classes)), sizes)
+        _write_network(place.folder, Signatures(servable, said))
+        write_about(place.folder, said)
         write_warmup(place.folder, servable, sizes)
     deploy(out, servable, sizes)
     return place.name

@@ -1,6 +1,5 @@
 """The functions of an export, each from a request to its answer."""
 
-import dataclasses
 import json
 from collections.abc import Callable
 
@@ -9,7 +8,6 @@ import tensorflow as tf
 
 from ..data.pipeline import normalise
 from . import checks, names
-from .about import about
 from .encoded import decoded, same_size_checked
 from .pixels import seen
 from .servable import Servable
@@ -22,11 +20,11 @@ class Signatures:
 
     Args:
         servable: whose network answers.
-        top_k: labels an answer.
+        said: what `describe` tells, as `about` has it; `top_k` of it: labels an answer.
     """
 
-    def __init__(self, servable: Servable, top_k: int):
-        self._servable, self.top_k, self._limits = servable, top_k, servable.limits
+    def __init__(self, servable: Servable, said: dict):
+        self._servable, self._said, self._limits = servable, said, servable.limits
         self._numbers = servable.preprocessing
         pooled = servable.model.get_layer("avgpool").output  # (B, F)
         self.model = keras.Model(servable.model.input, [pooled, servable.model.output])
@@ -57,7 +55,7 @@ class Signatures:
 
     def _answer(self, clips) -> Answer:  # float32 (B, T, S, S, C)
         embedding, probabilities = self.model(clips, training=False)
-        scores, places = tf.math.top_k(probabilities, self.top_k)
+        scores, places = tf.math.top_k(probabilities, self._said["top_k"])
         labels = tf.gather(tf.constant(self._servable.classes), places)
         return {
             names.PROBABILITIES: probabilities,
@@ -75,9 +73,7 @@ class Signatures:
         few = checks.require(
             count <= most, f"{names.DESCRIBE} of {{}} strings: expected at most {most}", count
         )
-        limits = dataclasses.asdict(self._limits)
-        text = json.dumps(about(self._servable, top_k=self.top_k, limits=limits))
-        return {names.ABOUT: tf.fill([checks.gated(count, few)], text)}
+        return {names.ABOUT: tf.fill([checks.gated(count, few)], json.dumps(self._said))}
 
     def _from_pixels(self, clips):
         """uint8 RGB (B, T, H, W, 3) of any H and W."""

@@ -58,7 +58,7 @@ def new_version(
         url = join(os.fspath(out), str(number or _next(_remote_versions(os.fspath(out)))))
         if number is not None:
             _check_free(url)
-        with sent(url, last=last) as folder:
+        with sent(url, last=last, new=True) as folder:
             yield Version(folder, shown(url))
         return
     out = Path(out)
@@ -101,7 +101,8 @@ def _check(out: str | os.PathLike, number: int | None) -> None:
 
 def number_of(version: Path) -> int | None:
     """The number that a version's folder is named by; None where it has another name."""
-    return int(version.name) if version.name.isdecimal() else None
+    name = version.resolve().name  # "." has one too
+    return int(name) if name.isdecimal() else None
 
 
 def check_for_server(out: str | os.PathLike) -> None:
