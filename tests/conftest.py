@@ -209,3 +209,20 @@ def home(tmp_path, monkeypatch):
     for name in ("R21D_OFFLINE", "R21D_MIRROR"):
         monkeypatch.delenv(name, raising=False)
     return tmp_path / "home"
+
+
+@pytest.fixture
+def published_row(tmp_path, monkeypatch):
+    """A function that makes a row, with these fields, all that is published; its file is there."""
+    from r21d_keras.zoo import weights
+    from tests import cached_rows
+
+    def publish(**fields):
+        row = cached_rows.row_of(labels=None, **fields)
+        (tmp_path / row.file_name).write_bytes(cached_rows.checkpoint())
+        monkeypatch.setattr(weights, "WEIGHTS", (row,))
+        for name, value in (("MIRROR", tmp_path), ("HOME", tmp_path / "home"), ("OFFLINE", "1")):
+            monkeypatch.setenv(f"R21D_{name}", str(value))
+        return row
+
+    return publish

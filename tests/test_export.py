@@ -18,9 +18,7 @@ from r21d_keras.training.serving.names import CLASSES, DESCRIBE, METADATA, SIGNA
 from r21d_keras.training.serving.pixels import seen
 from r21d_keras.training.serving.saved_model import export
 from r21d_keras.walk import leaf_layers
-from r21d_keras.zoo import weights
 from r21d_keras.zoo.preprocessing import Preprocessing, crop_frames
-from tests import cached_rows
 
 IN_A_FRESH_PROCESS = """
 import sys, numpy as np, tensorflow as tf
@@ -195,23 +193,8 @@ def test_a_damaged_export_is_named(exported, motion_videos, tmp_path, file, caps
         assert str(version) in last and "xport " in last and "again" in last
 
 
-@pytest.fixture
-def published(tmp_path, monkeypatch):
-    """A function that makes a row, with these fields, all that is published; its file is there."""
-
-    def publish(**fields):
-        row = cached_rows.row_of(labels=None, **fields)
-        (tmp_path / row.file_name).write_bytes(cached_rows.checkpoint())
-        monkeypatch.setattr(weights, "WEIGHTS", (row,))
-        for name, value in (("MIRROR", tmp_path), ("HOME", tmp_path / "home"), ("OFFLINE", "1")):
-            monkeypatch.setenv(f"R21D_{name}", str(value))
-        return row
-
-    return publish
-
-
-def test_published_weights_are_exported_by_name(published, motion_videos, tmp_path):
-    row = published()
+def test_published_weights_are_exported_by_name(published_row, motion_videos, tmp_path):
+    row = published_row()
     with pytest.raises(ValueError, match="weights='best' is for the folder of a run alone"):
         export(row.name, tmp_path / "models", weights="best")
     version = export(row.name, tmp_path / "models")
@@ -221,9 +204,9 @@ def test_published_weights_are_exported_by_name(published, motion_videos, tmp_pa
     np.testing.assert_allclose(found.scores, expected.scores, atol=2e-3)  # rounding, as above
 
 
-def test_frames_that_keep_their_shape_are_at_most_eight_times_as_long(published, tmp_path):
+def test_frames_that_keep_their_shape_are_at_most_eight_times_as_long(published_row, tmp_path):
     """Those of a network that resizes the shorter side; in a session, as servers have."""
-    row = published(preprocessing=Preprocessing(resize=116))
+    row = published_row(preprocessing=Preprocessing(resize=116))
     version, scorer = export(row.name, tmp_path / "models"), load_predictor(row.name).scorer
     asked = [random_clips((1, 16, *size, 3)) for size in ((8, 64), (64, 8))]
     sizes = [row.preprocessing.resized(*clips.shape[2:4]) for clips in asked]

@@ -112,7 +112,8 @@ def test_a_network_of_flow_predicts_too(tiny_run, video, tmp_path):
 
 
 REFUSED = {
-    "tf in 8 bits": (["--precision=int8"], "--precision is for --format=openvino, litert or onnx"),
+    "tf in 8 bits": (["--precision=int8"], "Formats that have it: openvino, litert, onnx"),
+    "tf by clips": (["--calibrate=videos"], "--calibrate is for --precision=int8"),
     "labels": (["--format=onnx", "--top_k=3"], "--top_k is for --format=tf; onnx answers with all"),
     "no clips": (
         ["--format=onnx", "--precision=int8"],
@@ -129,6 +130,14 @@ REFUSED = {
     "no video": (
         ["--format=onnx", "--precision=int8", "--calibrate=nowhere"],
         "calibrate='nowhere' is not there; expected videos, or folders of videos",
+    ),
+    "a place that is empty": (
+        ["--format=onnx", "--precision=int8", "--calibrate="],
+        "calibrate='': expected a video of this machine",
+    ),
+    "a place at a URL": (
+        ["--format=onnx", "--precision=int8", "--calibrate=gs://videos/train"],
+        "calibrate='gs://videos/train': expected a video of this machine",
     ),
     "no videos": (
         ["--format=onnx", "--precision=int8", "--calibrate=EMPTY"],
@@ -174,6 +183,10 @@ def test_programs_are_told_too():
         check_format("onnx", "int4")
     with pytest.raises(ConfigError, match="Formats that have it: openvino, litert, onnx"):
         check_format("tf", "int8")
+    with pytest.raises(ConfigError, match="calibrate='videos': expected several, as a list"):
+        convert("run", "out", "onnx", "int8", calibrate="videos")
+    with pytest.raises(ConfigError, match="num_clips=0: expected 1 or more"):
+        convert("run", "out", "onnx", "int8", calibrate=["videos"], num_clips=0)
 
 
 def test_an_export_that_answers_otherwise_is_not_written(tmp_path):
@@ -189,7 +202,25 @@ def test_an_export_that_answers_otherwise_is_not_written(tmp_path):
     values = onnx.numpy_helper.to_array(bias) + np.eye(1, 7, dtype=np.float32)[0]
     bias.CopyFrom(onnx.numpy_helper.from_array(values, bias.name))
     onnx.save(model, tmp_path / "model.onnx")
-    with pytest.raises(ConfigError, match=rf"are [\d.e-]+ from those of Keras; .*{TOLERANCE:.0e}"):
+    with pytest.raises(ConfigError, match=rf"are [\d.e-]+ from those of Keras, .*{TOLERANCE:.0e}"):
+        agreement(tmp_path, "onnx", "float32", servable)
+
+
+def test_features_that_are_others_are_found_behind_scores_that_are_not(tmp_path):
+    need("onnx")
+    import onnx
+
+    servable = servable_of("r3d_10")
+    dense = servable.model.get_layer("fc")
+    dense.set_weights([0 * dense.get_weights()[0], dense.get_weights()[1]])  # sure, whatever comes
+    write_format(tmp_path, servable, "onnx")
+    assert agreement(tmp_path, "onnx", "float32", servable).largest < 1e-5
+    model = onnx.load(tmp_path / "model.onnx")
+    bias = next(weight for weight in model.graph.initializer if weight.name.endswith(".bias"))
+    values = onnx.numpy_helper.to_array(bias) + 1
+    bias.CopyFrom(onnx.numpy_helper.from_array(values, bias.name))
+    onnx.save(model, tmp_path / "model.onnx")
+    with pytest.raises(ConfigError, match="and features .* of their size"):
         agreement(tmp_path, "onnx", "float32", servable)
 
 
@@ -209,9 +240,14 @@ def test_threads_may_be_limited(tmp_path, name):
     need(name)
     servable = servable_of("r2d_10")
     write_format(tmp_path, servable, name)
-    clip = np.zeros((1, 4, 24, 24, 3), np.uint8)
-    one, many = (open_session(tmp_path, name, threads)(clip) for threads in (1, None))
-    np.testing.assert_allclose(one["probabilities"], many["probabilities"], atol=1e-5)
+    clip, answers, begun = np.zeros((1, 4, 24, 24, 3), np.uint8), [], []
+    for threads in (1, 4):
+        before = set(os.listdir("/proc/self/task"))
+        session = open_session(tmp_path, name, threads)
+        answers.append(session(clip)["probabilities"])
+        begun.append(len(set(os.listdir("/proc/self/task")) - before))
+    np.testing.assert_allclose(*answers, atol=1e-5)
+    assert begun[0] < begun[1]
 
 
 @pytest.mark.parametrize("name", RUNTIMES)

@@ -82,7 +82,7 @@ def test_a_run_is_quantised_by_its_videos(tiny_run, motion_videos, tmp_path, nam
     what = [f"--model_dir={run}", f"--out={out}", f"--format={name}", "--precision=int8"]
     assert main(["export", *what, *asked]) == 0
     told = capsys.readouterr().out
-    assert "from those of Keras on 6 given clips" in told
+    assert "from those of Keras on 6 clips that it was quantised by" in told
     video = str(next(iter(sorted((motion_videos / "test").rglob("*.mp4")))))
     found, expected = (predict(load_predictor(model), video, 3) for model in (out / "1", run))
     by_label = dict(zip(expected.labels, expected.scores, strict=True))

@@ -18,6 +18,20 @@ DPI = 150
 MAX_CLASSES_WITH_COUNTS = 26  # beyond it numbers in the cells of a confusion matrix are unreadable
 
 
+def check_picture(option: str, picture: str | os.PathLike) -> None:
+    """Raises ValueError, naming the option, unless a PNG can be written to `picture`."""
+    picture = Path(picture)
+    given, folder = f"{option}={picture}", picture.absolute().parent
+    if picture.suffix.lower() != ".png":
+        raise ValueError(f"{given}: expected a name that ends in .png.")
+    if picture.is_dir():
+        raise ValueError(f"{given} is a folder; give the name of a file.")
+    if not folder.is_dir():
+        raise ValueError(f"{given}: its folder does not exist. Make it first.")
+    if not os.access(picture if picture.exists() else folder, os.W_OK):
+        raise ValueError(f"{given} cannot be written by this user. Give another place.")
+
+
 def draw_curves(history_csv: str | Path, out_png: str | Path) -> None:
     """Draws loss, accuracy and learning rate over the epochs of `history_csv`.
 

@@ -14,8 +14,10 @@ from r21d_keras.clips import frame_times, uniform_starts
 from .data.decoder import VideoError
 from .data.video import probe, read_clip, read_clips
 from .evaluation.scoring import best_labels, score_clips
+from .pictures import check_picture
 from .prediction_picture import MAX_ROWS, PredictionRow, draw_predictions
 from .predictor import Predictor
+from .serving.transport import ServerError
 
 PICTURE_HEIGHT = 160  # pixels of a frame in the prediction picture
 
@@ -63,15 +65,15 @@ def predict_and_print(
 ) -> int:
     """Prints the best labels of each video as it is done, as a table or as a line of JSON.
 
-    A file that cannot be read is one line on stderr (in JSON also an object with "error"); the
-    others are still answered.
+    A file that cannot be read, or whose frames the model refuses, is one line on stderr (in JSON
+    also an object with "error"); the others are still answered.
 
     Args:
         load: what loads the model, or reaches it at a server, once the rest is known to be right.
         picture: a PNG that gets one row for each video.
 
     Returns:
-        How many files could not be read.
+        How many files were not answered.
 
     Raises:
         ValueError: before any video is read, where the model or the picture cannot be.
@@ -79,7 +81,8 @@ def predict_and_print(
     """
     videos = list(videos)
     if picture:
-        _check_picture(Path(picture), len(videos))
+        check_picture("--picture", picture)
+        _check_rows(len(videos))
     predictor = load()
     rows, failed = [], 0
     for video in videos:
@@ -87,11 +90,14 @@ def predict_and_print(
             prediction = predict(predictor, video, num_clips)
             if picture:
                 rows.append(_row(predictor, prediction))
-        except VideoError as error:
+        except (VideoError, ServerError) as error:
+            if isinstance(error, ServerError) and error.code != "INVALID_ARGUMENT":
+                raise
             failed += 1
-            print(f"r21d predict: error: {error}", file=sys.stderr)
+            said = str(error) if isinstance(error, VideoError) else f"{video}: {error}"
+            print(f"r21d predict: error: {said}", file=sys.stderr)
             if as_json:
-                print(json.dumps({"video": video, "error": str(error)}), flush=True)
+                print(json.dumps({"video": video, "error": said}), flush=True)
             continue
         print(_as_json(prediction) if as_json else _as_table(prediction), flush=True)
     if rows:
@@ -116,16 +122,12 @@ def _row(predictor: Predictor, prediction: Prediction) -> PredictionRow:
     return PredictionRow(title, frames, times_s, prediction.labels, prediction.scores)
 
 
-def _check_picture(picture: Path, num_videos: int) -> None:
+def _check_rows(num_videos: int) -> None:
     if num_videos > MAX_ROWS:
         raise ValueError(
             f"A picture shows up to {MAX_ROWS} videos; got {num_videos}. Leave --picture out, or "
             "give fewer videos at a time."
         )
-    if picture.suffix.lower() != ".png":
-        raise ValueError(f"--picture={picture}: expected a name that ends in .png.")
-    if not picture.absolute().parent.is_dir():
-        raise ValueError(f"--picture={picture}: its folder does not exist. Make it first.")
 
 
 def _as_json(prediction: Prediction) -> str:

@@ -28,9 +28,9 @@ from .model_dir import load_run
 from .remote.copies import fetched
 from .run_folder import ModelDir, run_files
 from .serving.about import read_about
+from .serving.asked import in_parts
 from .serving.local_transport import LocalTransport
 from .serving.names import CLIPS, FILES, LAST_FILES, METADATA, PROBABILITIES, SERVING_DEFAULT
-from .serving.retries import explanation
 from .serving.transport import ServerError
 
 
@@ -134,13 +134,16 @@ def _call_session(session: Session, clips: np.ndarray) -> np.ndarray:
 
 def _ask(model: LocalTransport, limits: dict, clips: np.ndarray) -> np.ndarray:
     """As many clips at a time as the model answers: of large ones fewer than a video has."""
-    most = max(1, limits.get("max_frames_in_all", clips.size) // clips.shape[1])
-    parts = [clips[start : start + most] for start in range(0, len(clips), most)]
+
+    def ask(part):
+        return model.predict(SERVING_DEFAULT, {CLIPS: part}, math.inf)
+
     try:
-        answers = [model.predict(SERVING_DEFAULT, {CLIPS: part}, math.inf) for part in parts]
+        return in_parts(ask, clips, limits)[PROBABILITIES]
     except ServerError as error:
-        raise ServerError(error.code, error.detail, explanation(error, math.inf)) from None
-    return np.concatenate([answer[PROBABILITIES] for answer in answers])
+        refused = error.code == "INVALID_ARGUMENT"
+        told = "the model refuses it" if refused else f"TensorFlow fails ({error.code})"
+        raise ServerError(error.code, error.detail, f"{told}: {error.fault}") from None
 
 
 def _tupled(value):

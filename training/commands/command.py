@@ -53,6 +53,8 @@ def no_more(positional: list[str]) -> None:
 def starting_quietly() -> Iterator[None]:
     """Keeps what TensorFlow writes while it is imported off the terminal, unless that fails.
 
+    An error that a command says in a line, or Ctrl-C, is no failure of that kind.
+
     TF_CPP_MIN_LOG_LEVEL does most of it, but TensorFlow 2.21 writes oneDNN's notice before its log
     is set up. TF_CPP_MIN_LOG_LEVEL=0 in the environment shows all.
     """
@@ -65,6 +67,8 @@ def starting_quietly() -> Iterator[None]:
         os.dup2(held.fileno(), 2)
         try:
             yield
+        except (ValueError, OSError, KeyboardInterrupt):
+            raise
         except BaseException:
             held.seek(0)
             os.write(terminal, held.read())

@@ -46,9 +46,10 @@ def _export(values: flags.FlagValues, positional: list[str]) -> int:
     out = required(values, "out", "the folder of all versions, made where it is missing")
     if values["format"].value != "tf":
         return _convert(values, source, out)
-    for name in ("precision", "calibrate", "calibration_clips"):
+    for name in ("calibrate", "calibration_clips"):
         if values[name].present:
-            raise UsageError(f"--{name} is for --format=openvino, litert or onnx; got tf.")
+            raise UsageError(f"--{name} is for --precision=int8, which --format=tf does not have.")
+    _row(values)
     with starting_quietly():
         from ..serving.saved_model import export
 
@@ -61,30 +62,38 @@ def _export(values: flags.FlagValues, positional: list[str]) -> int:
 
 def _convert(values: flags.FlagValues, source: str, out: str) -> int:
     """An export in another format than TensorFlow's."""
-    from ..config import ConfigError
-    from ..formats.table import PRECISIONS, check_format
+    from ..formats.table import PRECISIONS
 
     name, precision = values["format"].value, values["precision"].value
     if values["top_k"].present:
         raise UsageError(f"--top_k is for --format=tf; {name} answers with all probabilities.")
     if values["calibration_clips"].present and precision != "int8":
         raise UsageError("--calibration_clips is for --precision=int8.")
-    try:
-        row = check_format(name, precision)
-    except ConfigError as error:
-        raise UsageError(str(error)) from None
-    print(f"{row.runtime}, {precision}: {PRECISIONS[precision]}. Unlike tf, it does not:")
+    row = _row(values)
+    print(f"{row.runtime}, {precision}: {PRECISIONS[precision]}. It does not:")
     print("".join(f"  - {line}\n" for line in row.cannot), end="", flush=True)
-    with starting_quietly():  # converters and runtimes tell of each step
+    with starting_quietly():
         from ..formats.convert import convert
 
-        asked = {name: values[name].value for name in ("version", "weights")}
-        if values["calibration_clips"].present:
-            asked["num_clips"] = values["calibration_clips"].value
-        made = convert(source, out, name, precision, values["calibrate"].value or [], **asked)
+    asked = {name: values[name].value for name in ("version", "weights")}
+    if values["calibration_clips"].present:
+        asked["num_clips"] = values["calibration_clips"].value
+    videos = values["calibrate"].value or []
+    made = convert(source, out, name, precision, videos, quietly=starting_quietly, **asked)
     print(f"{row.runtime}: {made.agreement}")
     print(f"{row.files[0]}: {made.place}\nTry it: {_try(made.place)}")
     return DONE
+
+
+def _row(values: flags.FlagValues):
+    """The row of the format that the flags name."""
+    from ..config import ConfigError
+    from ..formats.table import check_format
+
+    try:
+        return check_format(values["format"].value, values["precision"].value)
+    except ConfigError as error:
+        raise UsageError(str(error)) from None
 
 
 def _try(version: str) -> str:

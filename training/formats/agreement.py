@@ -21,8 +21,8 @@ _SIDE = 8  # pixels of the pictures that clips are made of where none are given
 
 @dataclass(frozen=True)
 class Agreement:
-    """clips: how many were compared, given: whether they are the caller's own. largest: difference
-    of a score. same_best: share of clips with the same best label."""
+    """clips: how many were compared, given: whether by the caller, for quantisation. largest:
+    difference of a score. same_best: share of clips with the same best label."""
 
     clips: int
     given: bool
@@ -30,10 +30,10 @@ class Agreement:
     same_best: float
 
     def __str__(self):
-        clips = f"{self.clips} {'given' if self.given else 'random'} clips"
+        clips = "clips that it was quantised by" if self.given else "random clips"
         return (
-            f"scores differ by at most {self.largest:.1e} from those of Keras on {clips}; "
-            f"{self.same_best:.0%} have the same best label"
+            f"scores differ by at most {self.largest:.1e} from those of Keras on {self.clips} "
+            f"{clips}; {self.same_best:.0%} have the same best label"
         )
 
 
@@ -47,22 +47,33 @@ def agreement(
         clips: (1, T, S, S, C) as the export takes them; none: random ones are made.
 
     Raises:
-        ConfigError: scores that are further apart than `precision` allows, or not finite.
+        ConfigError: numbers that are not finite; in float32 scores, or features for their size,
+            that are further apart than TOLERANCE.
     """
-    run = open_session(folder, name)
+    run, network = open_session(folder, name), servable.with_embedding()
     chosen = list(clips[:: -(-len(clips) // CLIPS)]) if len(clips) else random_clips(servable, 2)
-    expected = [_expected(servable, clip) for clip in chosen]
-    found = [run(clip) for clip in chosen]
-    scores, wanted = (np.concatenate([one[PROBABILITIES] for one in a]) for a in (found, expected))
-    whole = all(np.isfinite(one[EMBEDDING]).all() for one in found) and np.isfinite(scores).all()
-    largest = float(np.abs(scores - wanted).max()) if whole else float("inf")
-    if largest > (TOLERANCE if precision == "float32" else 1.0):
-        raise ConfigError(
-            f"{FORMATS[name].runtime} computes scores that are {largest:.1e} from those of Keras; "
-            f"expected {TOLERANCE:.0e} at most, so nothing was written. Try another precision or "
-            "format, or another version of the runtime."
+    answers = [run(clip) for clip in chosen]
+    found = [(answer[EMBEDDING], answer[PROBABILITIES]) for answer in answers]
+    features, scores = map(np.concatenate, zip(*found, strict=True))
+    expected = [network(normalise(clip, servable.preprocessing), training=False) for clip in chosen]
+    keras_features, keras_scores = map(np.concatenate, zip(*expected, strict=True))
+    largest = float(np.abs(scores - keras_scores).max())
+    size = float(np.abs(keras_features).max()) or 1.0
+    of_features = float(np.abs(features - keras_features).max()) / size
+    problem = ""
+    if not (np.isfinite(features).all() and np.isfinite(scores).all()):
+        problem = "numbers that are NaN or infinite"
+    elif precision == "float32" and not max(largest, of_features) <= TOLERANCE:
+        problem = (
+            f"scores that are {largest:.1e} from those of Keras, and features {of_features:.1e} of "
+            f"their size; expected {TOLERANCE:.0e} at most"
         )
-    same = float((scores.argmax(axis=1) == wanted.argmax(axis=1)).mean())
+    if problem:
+        raise ConfigError(
+            f"{FORMATS[name].runtime} computes {problem}, so nothing was written. Try another "
+            "precision or format, or another version of the runtime."
+        )
+    same = float((scores.argmax(axis=1) == keras_scores.argmax(axis=1)).mean())
     return Agreement(len(chosen), bool(len(clips)), largest, same)
 
 
@@ -79,8 +90,3 @@ def random_clips(servable: Servable, count: int) -> list[np.ndarray]:
             coarse = draw.normal(size=shape).astype(np.float32)
         clips.append(np.ascontiguousarray(coarse[:, :, *places]))
     return clips
-
-
-def _expected(servable: Servable, clip: np.ndarray) -> dict[str, np.ndarray]:
-    scores = servable.model(normalise(clip, servable.preprocessing), training=False)
-    return {PROBABILITIES: scores.numpy()}

@@ -14,6 +14,7 @@ from ..data.frames import center_crop
 from ..data.video import probe, read_clips
 from ..flow.methods import check_method, clip_flow
 from ..flow.streams import frames_shown
+from ..remote.urls import is_remote, shown
 from ..serving.servable import Servable
 
 MOST_CLIPS = 100
@@ -24,10 +25,16 @@ def videos_of(places: Sequence[str | os.PathLike]) -> list[Path]:
     """The video files that are named, and those in named folders and below.
 
     Raises:
-        ConfigError: a place that is not there, or a folder without videos.
+        ConfigError: a place that is not there, or at a URL, or a folder without videos.
     """
     videos = []
-    for place in map(Path, places):
+    for given in places:
+        if not os.fspath(given) or is_remote(given):
+            raise ConfigError(
+                f"calibrate={shown(os.fspath(given))!r}: expected a video of this machine, or a "
+                "folder of videos."
+            )
+        place = Path(given)
         if place.is_dir():
             found = [place / name for name in Disk(place).files]
             if not found:

@@ -1,7 +1,8 @@
 """A trained network in the format of another runtime."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,6 +36,7 @@ def convert(
     num_clips: int = MOST_CLIPS,
     version: int | None = None,
     weights: str | None = None,
+    quietly: Callable[[], AbstractContextManager] = nullcontext,
 ) -> Converted:
     """Writes a trained network as a new version, in the format `name`, into the folder `out`.
 
@@ -48,6 +50,7 @@ def convert(
         calibrate: for int8, videos or folders of videos like those that will be shown.
         num_clips: of them, at most.
         version, weights: as for `serving.saved_model.export`.
+        quietly: around converters and runtimes, which tell of each step on stderr.
 
     Raises:
         ConfigError: before any work, what the format cannot do, packages that are missing, a
@@ -59,14 +62,15 @@ def convert(
     row = check_format(name, precision)
     if name == "tf":
         raise ConfigError("format='tf' is written by serving.saved_model.export.")
-    videos = _check_videos(precision, calibrate)
+    videos = _check_videos(precision, calibrate, num_clips)
     with new_version(out, version, row.files[0]) as place:
         _check_unwatched(out, row)
         servable = load_servable(source, weights)
         clips = calibration_clips(servable, videos, num_clips) if videos else []
         place.folder.mkdir(parents=True, exist_ok=True)
-        write_format(place.folder, servable, name, precision, clips)
-        found = agreement(place.folder, name, precision, servable, clips)
+        with quietly():
+            write_format(place.folder, servable, name, precision, clips)
+            found = agreement(place.folder, name, precision, servable, clips)
     return Converted(place.name, found)
 
 
@@ -89,7 +93,11 @@ def write_format(
     write_about(folder, said)
 
 
-def _check_videos(precision: str, calibrate: Sequence[str | os.PathLike]):
+def _check_videos(precision: str, calibrate: Sequence[str | os.PathLike], num_clips: int):
+    if isinstance(calibrate, str | os.PathLike):
+        raise ConfigError(f"calibrate={os.fspath(calibrate)!r}: expected several, as a list.")
+    if num_clips < 1:
+        raise ConfigError(f"num_clips={num_clips}: expected 1 or more.")
     if precision == "int8" and not calibrate:
         raise ConfigError(
             "precision='int8' needs clips to find ranges by; give calibrate, videos or folders of "

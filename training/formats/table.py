@@ -21,8 +21,8 @@ class Format:
     files: of a version, the one that makes it complete first. runtime: what runs it. packages:
     that conversion needs, as Python imports them. for_int8: those that quantisation needs besides.
     extra: of this package, which installs them. precisions: of PRECISIONS. any_length: whether
-    clips of any length are taken, where the network itself does. cannot: what the SavedModel does
-    and this does not.
+    clips of any length are taken, where the network itself does. cannot: what the SavedModel of a
+    network of RGB does and this does not.
     """
 
     files: tuple[str, ...]
@@ -36,6 +36,7 @@ class Format:
 
 
 _PIXELS = "resize and crop frames: they come as the network sees them, normalised within"
+_PREPARED = "take clips that are normalised already"
 _BYTES = "decode JPEG or PNG: pixels alone"
 _LABELS = "answer with labels: assets.extra/classes.txt has them, in the order of probabilities"
 _REFUSE = "refuse a faulty request by name: the runtime says what it sees"
@@ -48,7 +49,7 @@ FORMATS = {
         ("onnx", "openvino"),
         ("nncf",),
         "openvino",
-        cannot=(_PIXELS, _BYTES, _LABELS, _REFUSE),
+        cannot=(_PIXELS, _PREPARED, _BYTES, _LABELS, _REFUSE),
     ),
     "litert": Format(
         (names.LITERT,),
@@ -59,7 +60,9 @@ FORMATS = {
         any_length=False,
         cannot=(
             "take clips of another length than the network was trained with",
+            "take several clips, until its input is resized",
             _PIXELS,
+            _PREPARED,
             _BYTES,
             _LABELS,
             _REFUSE,
@@ -71,7 +74,7 @@ FORMATS = {
         ("onnx", "onnxruntime"),
         (),
         "onnx",
-        cannot=(_PIXELS, _BYTES, _LABELS, _REFUSE),
+        cannot=(_PIXELS, _PREPARED, _BYTES, _LABELS, _REFUSE),
     ),
 }
 """By name. No CPU kernel of TensorFlow computes 3-D convolutions of 8-bit integers, and none

@@ -4,7 +4,11 @@ import os
 import re
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://")
-_WITH_SECRET = re.compile(r"(?<=://)[^/@]+@")
+# A name and password, to the last "@" as FFmpeg has it; what cameras and buckets take in the rest.
+_WITH_SECRET = re.compile(r"(?<=://)[^/\s]*@")
+_SECRET = re.compile(
+    r"(?i)(?<![a-z])((?:pass(?:word|wd)?|pwd|token|secret|sig(?:nature)?)=)[^&/\s#]+"
+)
 WEB = ("http", "https")
 """Schemes that are read with HTTP itself, and never written to."""
 
@@ -37,5 +41,5 @@ def join(url: str, *names: str) -> str:
 
 
 def shown(url: str) -> str:
-    """A URL for messages: without a user's name and password in it."""
-    return _WITH_SECRET.sub("", url)
+    """A URL for messages: without a user's name, password and the like in it."""
+    return _SECRET.sub(r"\1***", _WITH_SECRET.sub("", url))

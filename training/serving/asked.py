@@ -1,8 +1,13 @@
-"""What a client looks at before it sends clips: faults that the server would find, without it."""
+"""What a client looks at before it sends clips, and how many it sends at a time."""
+
+from collections.abc import Callable
 
 import numpy as np
 
 from .names import CLIPS_FLOAT, FRAMES_BYTES, SIGNATURES
+from .transport import ServerError
+
+_MAX_BYTES = 1 << 30  # of a request: messages of gRPC end at 2 GiB
 
 
 def check_request(about: dict, signature: str, clips: np.ndarray) -> None:
@@ -58,8 +63,40 @@ def _check_length(about: dict, frames: int) -> None:
             f"clips of {frames} frames: {about['variant']} takes {about['clip_frames']}, no more "
             "and no fewer."
         )
-    if frames > about["limits"]["max_frames"]:
-        raise ValueError(
-            f"clips of {frames} frames: the model answers at most {about['limits']['max_frames']}. "
-            "Cut them."
+    most = about.get("limits", {}).get("max_frames", frames)
+    if frames > most:
+        raise ValueError(f"clips of {frames} frames: the model answers at most {most}. Cut them.")
+
+
+def in_parts(
+    ask: Callable[[np.ndarray], dict[str, np.ndarray]],
+    clips: np.ndarray,
+    limits: dict,
+    most: int | None = None,
+) -> dict[str, np.ndarray]:
+    """The outputs by name of clips (N, T, ...), N > 0, of which `ask` gets some at a time.
+
+    Args:
+        limits: of the model, r21d.json; {} of exports that have none.
+        most: clips at a time, however short.
+
+    Raises:
+        ServerError: as `ask`; parts that another model has answered.
+    """
+    count, frames = clips.shape[:2]
+    size = limits.get("max_frames_in_all", count * frames) // frames
+    if clips.dtype != object:
+        size = min(size, _MAX_BYTES // clips[0].nbytes)
+    size = max(1, min(size, most or count))
+    answers = [ask(clips[start : start + size]) for start in range(0, count, size)]
+    if len({_kind_of(answer) for answer in answers}) > 1:
+        raise ServerError(
+            "FAILED_PRECONDITION",
+            "another model",
+            "The server has got another model between two parts of the clips. Ask again.",
         )
+    return {name: np.concatenate([answer[name] for answer in answers]) for name in answers[0]}
+
+
+def _kind_of(answer: dict[str, np.ndarray]) -> tuple:
+    return tuple((name, answer[name].shape[1:]) for name in sorted(answer))

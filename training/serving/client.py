@@ -1,6 +1,7 @@
 """A client of TensorFlow Serving, and of servers that speak as it does."""
 
 import json
+import re
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -13,7 +14,7 @@ import numpy as np
 
 from r21d_keras.variants import list_variants
 
-from .asked import check_request
+from .asked import check_request, in_parts
 from .limits import BATCH
 from .names import (
     ABOUT,
@@ -34,7 +35,9 @@ BATCH_SIZE = BATCH
 TIMEOUT_S = 60.0
 ABOUT_S = 30.0
 """Seconds after which a server is asked again what its model is: it may have got another."""
+_SHORT_S = 1.0  # for what explains an error, where the time is over
 _SHOWN_BY = ("clip_frames", "any_length", "short_video", "preprocessing", "flow_method", "classes")
+_HEADER, _PRINTABLE = re.compile(r"[A-Za-z0-9_.-]+"), re.compile(r"[\x20-\x7e]*")
 _AT_ONCE = 8  # names that are asked for at a time
 # 1 of 9: what more would save of a PNG is not worth its time.
 _PNG_OPTIONS = (cv2.IMWRITE_PNG_COMPRESSION, 1)
@@ -77,7 +80,13 @@ class Client:
                 f"timeout_s={timeout_s}, batch_size={batch_size}: expected seconds above 0, and "
                 "1 clip or more."
             )
-        sent = tuple((name.lower(), value) for name, value in (headers or {}).items())
+        for name, value in (headers or {}).items():
+            if not (_HEADER.fullmatch(str(name)) and _PRINTABLE.fullmatch(str(value))):
+                raise ValueError(  # without the value, which may be a secret
+                    f"headers: {name!r} cannot be sent; expected a name and a value of printable "
+                    "ASCII, without a line's end."
+                )
+        sent = tuple((name.lower(), str(value)) for name, value in (headers or {}).items())
         self.address = replace(address_of(server), headers=sent)
         self._timeout_s, self._batch_size = timeout_s, batch_size
         self._transport = connect(self.address)
@@ -121,27 +130,31 @@ class Client:
             ServerError: none or no good answer; `code` says which, by gRPC's names.
         """
         clips = np.asarray(clips)
-        check_request(self.about, signature, clips)
-        most = self.about["limits"]["max_frames_in_all"] // clips.shape[1]
-        size = min(self._batch_size, most)
-        parts = [
-            self._predict_batch(signature, clips[start : start + size])
-            for start in range(0, len(clips), size)
-        ]
-        return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+        about = self.about
+        try:
+            check_request(about, signature, clips)
+        except ValueError:
+            if not self._is_old:
+                raise
+            about = self._describe()  # the server may have got a model that takes them
+            check_request(about, signature, clips)
+        ask = partial(self._predict_batch, signature)
+        return in_parts(ask, clips, about.get("limits", {}), self._batch_size)
 
     def probabilities(self, clips: np.ndarray) -> np.ndarray:
         """float32 (N, K), in the order of `about["classes"]`, of clips as `serving_default` takes.
 
         Raises:
             ServerError: as `predict`; also if the server has got another model meanwhile, with
-                other classes, or, within ABOUT_S, another frame rate, clip length or size.
+                other classes, or, within ABOUT_S, another frame rate, clip length or size. From
+                then on this client always says so.
         """
         about = self.about
-        if time.monotonic() - self._told_s > ABOUT_S:
-            now, self._told_s = self._describe(), time.monotonic()
+        if self._is_old:
+            now = self._describe()
             if any(now.get(key) != about.get(key) for key in _SHOWN_BY):
                 raise self._another_model("which is to be shown other clips")
+            self._told_s = time.monotonic()
         answer = self.predict(clips)
         scores, classes = answer[PROBABILITIES], self.about["classes"]
         best = [classes[place].encode() for place in scores.argmax(axis=1) % len(classes)]
@@ -156,9 +169,14 @@ class Client:
         return ServerError(
             "FAILED_PRECONDITION",
             "another model",
-            f"{self._name}: the server has got another model meanwhile, {told}. Ask again, or name "
-            f"one version: {self._name}/versions/N.",
+            f"{self._name}: the server has got another model meanwhile, {told}. Begin again with a "
+            f"new client, or name one version: {self._name}/versions/N.",
         )
+
+    @property
+    def _is_old(self) -> bool:
+        """Whether `about` was asked for so long ago that it may not be so any more."""
+        return time.monotonic() - self._told_s > ABOUT_S
 
     def signatures(self) -> dict[str, tuple[dict[str, Spec], dict[str, Spec]]]:
         """Inputs and outputs of each signature, as the server tells them; KServe does not.
@@ -189,20 +207,23 @@ class Client:
 
     def _asked(self, ask: Callable[[float], Value]) -> Value:
         """What `ask` gets of the server, given the seconds that are left."""
+        until_s = time.monotonic() + self._timeout_s
         try:
             return retried(ask, self._timeout_s)
         except ServerError as error:
             if error.code == "NOT_FOUND":
-                message = self._what_is_there(error)
+                message = self._what_is_there(error, until_s)
             else:
                 message = explanation(error, self._timeout_s)
             raise ServerError(error.code, error.detail, f"{self._name}: {message}") from None
 
-    def _what_is_there(self, error: ServerError) -> str:
+    def _what_is_there(self, error: ServerError, until_s: float) -> str:
         model, version = self.address.model, self.address.version
         try:
-            there = self._transport.versions(self._timeout_s)
-        except ServerError:
+            there = self._transport.versions(max(until_s - time.monotonic(), _SHORT_S))
+        except ServerError as other:
+            if other.code != "NOT_FOUND":
+                return f"{error.detail}."
             return (
                 f"the server has no model {model!r}: {error.detail}. Its names are in the server's "
                 "models.config."

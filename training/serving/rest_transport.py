@@ -4,6 +4,7 @@ import base64
 import json
 import threading
 import time
+import weakref
 from urllib.parse import quote
 
 import numpy as np
@@ -27,9 +28,15 @@ _CODES = {
     501: "UNIMPLEMENTED",
     502: "UNAVAILABLE",
     503: "UNAVAILABLE",
-    504: "DEADLINE_EXCEEDED",
+    504: "UNAVAILABLE",
 }
+_PASSING = (
+    requests.exceptions.ConnectionError,
+    requests.exceptions.ChunkedEncodingError,
+    requests.exceptions.ContentDecodingError,
+)
 _ONLY = {FEATURES: EMBEDDING, DESCRIBE: ABOUT}  # the output of signatures that have one
+_MEANING = {413: ", too large"}  # by which the client knows it, whatever words follow
 _PIECE_BYTES = 1 << 16
 _SHOWN = 300  # characters of an answer that is no JSON
 
@@ -42,7 +49,8 @@ class RestTransport:
     def __init__(self, address: Address):
         self._address = address
         self._local = threading.local()
-        self._sessions, self._lock = [], threading.Lock()
+        # Of threads that have ended they go, with their sockets.
+        self._sessions, self._lock = weakref.WeakSet(), threading.Lock()
 
     def predict(
         self, signature: str, inputs: dict[str, np.ndarray], timeout_s: float
@@ -77,7 +85,10 @@ class RestTransport:
         """As Transport says."""
         answer = self._ask("GET", f"/{quote(model or self._address.model)}", timeout_s)
         if "model_version_status" in answer:
-            return {int(row["version"]): row["state"] for row in answer["model_version_status"]}
+            try:
+                return {int(row["version"]): row["state"] for row in answer["model_version_status"]}
+            except (KeyError, TypeError, ValueError) as error:
+                raise _senseless(f"{type(error).__name__} {error}") from None
         if "ready" in answer:  # KServe, which has one of each model
             return {None: "AVAILABLE" if answer["ready"] in (True, "True") else "LOADING"}
         raise _senseless("neither model_version_status nor ready")
@@ -85,7 +96,7 @@ class RestTransport:
     def close(self) -> None:
         """As Transport says."""
         with self._lock:
-            for session in self._sessions:
+            for session in list(self._sessions):
                 session.close()
 
     def _model(self) -> str:
@@ -95,10 +106,12 @@ class RestTransport:
 
     def _session(self) -> requests.Session:
         if not hasattr(self._local, "session"):
-            self._local.session = requests.Session()
-            self._local.session.headers.update(dict(self._address.headers))
+            session = self._local.session = requests.Session()
+            session.headers.update(dict(self._address.headers))
+            if "authorization" in session.headers:  # else one of ~/.netrc would take its place
+                session.auth = lambda request: request
             with self._lock:
-                self._sessions.append(self._local.session)
+                self._sessions.add(session)
         return self._local.session
 
     def _ask(self, method: str, path: str, timeout_s: float, body: str | None = None) -> dict:
@@ -128,8 +141,12 @@ def _read(response: requests.Response, until_s: float) -> str:
 
 
 def _broken(error: Exception) -> ServerError:
-    if isinstance(error, requests.exceptions.InvalidURL | requests.exceptions.SSLError):
-        return ServerError("FAILED_PRECONDITION", str(error))
+    kinds = requests.exceptions
+    if isinstance(error, kinds.InvalidURL):  # whose words have the password in them
+        return ServerError("FAILED_PRECONDITION", "the URL is none that HTTP can use")
+    asked = isinstance(error, kinds.SSLError) or not isinstance(error, _PASSING)
+    if isinstance(error, requests.RequestException) and asked:
+        return ServerError("FAILED_PRECONDITION", f"{type(error).__name__}: {error}")
     return ServerError("UNAVAILABLE", f"{type(error).__name__}: {error}")
 
 
@@ -140,13 +157,14 @@ def _parsed(status: int, text: str) -> dict:
         answer = None
     if status == 200 and isinstance(answer, dict):
         return answer
-    detail = text[:_SHOWN]
-    if isinstance(answer, dict):
-        detail = str(answer.get("error", answer.get("detail", detail)))
     if status == 200:
-        raise _senseless(f"no JSON object but {detail!r}")
+        raise _senseless(f"no JSON object but {text[:_SHOWN]!r}")
+    # Of a proxy, or of a server that is none of TensorFlow Serving's.
+    detail = f"HTTP status {status}{_MEANING.get(status, '')} {text[:_SHOWN]}".strip()
+    if isinstance(answer, dict) and status not in _MEANING:
+        detail = str(answer.get("error", answer.get("detail", detail)))
     code = _CODES.get(status, "UNKNOWN" if status < 500 else "INTERNAL")
-    raise ServerError(code, detail or f"HTTP status {status}")
+    raise ServerError(code, detail)
 
 
 def _jsonable(row):

@@ -61,6 +61,8 @@ def explanation(error: ServerError, timeout_s: float) -> str:
             f"the request is too large for the server or a proxy before it: {error.detail}. Send "
             "fewer clips at a time."
         )
+    elif error.code == "RESOURCE_EXHAUSTED" and "alloc" in error.detail:
+        said = f"the server has not the memory for it: {error.detail}. Send fewer clips at a time."
     elif error.code in _PASSING:
         said = (
             f"{error.code} for {timeout_s:.3g} s: {error.detail}. Look whether the server runs and "

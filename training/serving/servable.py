@@ -54,6 +54,11 @@ class Servable:
         side = self.preprocessing.crop_size
         return side, side, len(self.preprocessing.mean)
 
+    def with_embedding(self) -> keras.Model:
+        """The network with two outputs: features before the classifier (B, F), probabilities."""
+        pooled = self.model.get_layer("avgpool").output
+        return keras.Model(self.model.input, [pooled, self.model.output])
+
     @property
     def limits(self) -> Limits:
         """Of a request."""

@@ -3,7 +3,6 @@
 import json
 from collections.abc import Callable
 
-import keras
 import tensorflow as tf
 
 from ..data.pipeline import normalise
@@ -26,8 +25,7 @@ class Signatures:
     def __init__(self, servable: Servable, said: dict):
         self._servable, self._said, self._limits = servable, said, servable.limits
         self._numbers = servable.preprocessing
-        pooled = servable.model.get_layer("avgpool").output  # (B, F)
-        self.model = keras.Model(servable.model.input, [pooled, servable.model.output])
+        self.model = servable.with_embedding()
 
     def table(self) -> dict[str, tuple[Callable[[tf.Tensor], Answer], tf.TensorSpec]]:
         """Function and input of each signature."""

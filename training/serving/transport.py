@@ -13,7 +13,7 @@ TLS = {"grpc": False, "grpcs": True, "http": False, "https": True}
 """Schemes of a server's URL, and whether what they carry is encrypted."""
 _EXPECTED = "grpc://HOST:PORT or http://HOST:PORT, then /NAME of the model, then /versions/N"
 _URL = re.compile(
-    r"(?P<scheme>\w+)://(?P<host>[^/\s]+)"
+    r"(?P<scheme>\w+)://(?P<host>[^/?#\s]+)"
     r"(?P<prefix>(?:/[^/\s]+)*?/v1/models)?(?:/(?P<model>[^/:\s]+)(?:/versions/(?P<version>\d+))?)?/?"
 )
 _FAULT = re.compile(r"assertion failed: \[(.*)\]$", re.MULTILINE)
@@ -71,7 +71,10 @@ def address_of(url: str) -> Address:
     if not found or found["scheme"].lower() not in TLS:
         raise ValueError(f"{server}: expected {_EXPECTED}; grpcs and https are encrypted.")
     scheme, version = found["scheme"].lower(), found["version"]
-    if scheme.startswith("grpc") and not re.search(r":\d+$", found["host"]):
+    port = re.search(r":(\d*)$", found["host"])
+    if port and not 0 < int(port[1] or 0) < 1 << 16:
+        raise ValueError(f"{server}: expected a port from 1 to 65535.")
+    if scheme.startswith("grpc") and not port:
         raise ValueError(f"{server} has no port; TensorFlow Serving's own is 8500.")
     if scheme.startswith("grpc") and "@" in found["host"]:
         raise ValueError(

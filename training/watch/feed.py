@@ -29,7 +29,7 @@ class Feed:
         self._room, self._waiting, self._late_s = room, waiting, late_s
         self._changed = threading.Condition()
         self._frames: deque[np.ndarray] = deque()
-        self._arrivals: deque[float] = deque(maxlen=4 * room)
+        self._arrivals: deque[float] = deque()  # of the latest frames, and of `room` taken ones
         self._next = 0  # number of the frame that comes next, over all segments
         self._coming: deque[Segment] = deque()
         self._current: Segment | None = None  # the one that is read
@@ -42,10 +42,22 @@ class Feed:
         """Lets `segment` begin with the next frame, and the one before end."""
         with self._changed:
             self._end_current()
+            self._heard_s = time.monotonic()
             segment.feed, segment.first = self, self._next
             self._current = segment
             self._coming.append(segment)
             self._changed.notify_all()
+
+    def end(self) -> None:
+        """Ends the segment that is read, if any: nothing comes of it any more."""
+        with self._changed:
+            self._end_current()
+            self._changed.notify_all()
+
+    @property
+    def is_reading(self) -> bool:
+        """Whether a segment is read, and more of it is to come."""
+        return self._current is not None
 
     def put(self, pixels: np.ndarray) -> bool:
         """Adds a frame, uint8 RGB (H, W, 3), to the segment; False where nobody wants more."""
@@ -147,6 +159,8 @@ class Feed:
     def _forget(self, number: int) -> None:
         while self._frames and self._next - len(self._frames) < number:
             self._frames.popleft()
+        while len(self._arrivals) > self._room + max(0, self._next - number):
+            self._arrivals.popleft()
         self._changed.notify_all()
 
     def _end_current(self) -> None:

@@ -6,9 +6,9 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 from ..data.video import probe
+from ..pictures import check_picture
 from .report import Report
 from .source import FILE, find_source
 from .timeline import Timeline
@@ -48,7 +48,7 @@ def follow(
         ValueError: as `watch`, or a picture that cannot be.
     """
     if picture:
-        _check_picture(Path(picture))
+        check_picture("--timeline", picture)
     found = find_source(source)
     if found.kind == FILE:
         probe(found.place)  # before the network is loaded
@@ -99,13 +99,6 @@ def _draw_meanwhile(timeline: Timeline, picture: str) -> None:
         timeline.draw(picture)
     except OSError as error:  # no reason to watch no more
         _say(f"{picture} cannot be drawn: {error.strerror or error}. It is tried again.")
-
-
-def _check_picture(picture: Path) -> None:
-    if picture.suffix.lower() != ".png":
-        raise ValueError(f"--timeline={picture}: expected a name that ends in .png.")
-    if not picture.absolute().parent.is_dir():
-        raise ValueError(f"--timeline={picture}: its folder does not exist. Make it first.")
 
 
 def _say(line: str) -> None:

@@ -27,12 +27,14 @@ class Event:
     """What happened to a source, besides what it shows.
 
     kind: "lost", "back", "silent", "damaged" packets that cannot be decoded, "file" that is begun,
-    "bad_file" that cannot be read. name: of the source or file. reason: why, or "".
+    "bad_file" that cannot be read, "skipped" windows that a slow network has missed behind the last
+    answer. name: of the source or file. reason: why, or "". skipped: as Answer.skipped.
     """
 
     kind: str
     name: str
     reason: str = ""
+    skipped: int = 0
 
 
 class Reader:
@@ -106,6 +108,7 @@ class Reader:
                     self._read_file(path)
                 except VideoError as error:
                     self._tell(Event("bad_file", error.path, error.reason))
+                self._feed.end()
                 self._feed.heard()
                 if self._feed.closed.is_set():
                     return
@@ -130,6 +133,7 @@ class Reader:
                 if not self._num_segments or not self._live:
                     raise
                 self.trouble = error.reason
+                self._feed.end()
             if self._num_segments > before:
                 pause_s = FIRST_PAUSE_S
                 self._tell(Event("lost", self._source.name, self.trouble))

@@ -15,9 +15,8 @@ _TEXTS = {
     "silent": "{name}: {reason}",
     "damaged": "{name}: cannot be decoded in part: {reason}",
     "bad_file": "{name}: {reason}",
-    "file": "{name}",
 }
-"""What is said of events."""
+"""What is said of events, on stderr; of others, at another time."""
 SKIPPED_EVERY_S = 10.0
 """Seconds between two lines on windows that were skipped."""
 
@@ -33,6 +32,7 @@ class Report:
     def __init__(self, as_json: bool, top_k: int):
         self._as_json, self._top_k, self._lock = as_json, top_k, threading.Lock()
         self._answers = self._skipped = self._lost = self.bad_files = 0
+        self._of_files, self._piece = False, None
         self._worst_delay_s, self._said_s, self._said_skipped = 0.0, -SKIPPED_EVERY_S, 0
 
     def answer(self, answer: Answer) -> None:
@@ -40,6 +40,9 @@ class Report:
         with self._lock:
             self._answers += 1
             self._skipped = answer.skipped
+            if self._of_files and answer.piece != self._piece and not self._as_json:
+                self._print(answer.name)  # the next one is read while this one is answered
+            self._piece = answer.piece
             if answer.live:
                 self._worst_delay_s = max(self._worst_delay_s, answer.delay_s)
             self._print(self._json_of(answer) if self._as_json else self._line_of(answer))
@@ -50,13 +53,15 @@ class Report:
         with self._lock:
             self._lost += event.kind == "lost"
             self.bad_files += event.kind == "bad_file"
+            self._of_files |= event.kind == "file"
+            self._skipped = max(self._skipped, event.skipped)
             if self._as_json:
                 said = {"event": event.kind, "source": event.name, "clock": _iso(time.time())}
-                self._print(json.dumps(said | ({"reason": event.reason} if event.reason else {})))
-            elif event.kind == "file":
-                self._print(event.name)
-            else:
+                more = {"reason": event.reason, "skipped": event.skipped}
+                self._print(json.dumps(said | {name: it for name, it in more.items() if it}))
+            elif event.kind in _TEXTS:
                 self._say(_TEXTS[event.kind].format(name=event.name, reason=event.reason))
+            self._say_skipped()
 
     def summary(self) -> str:
         """How it went, in a line."""

@@ -96,7 +96,7 @@ def watch(
         model: as for `load_predictor`, or a View that is loaded.
         options: how to watch.
         weights: one of config.WEIGHTS, for a run alone.
-        tell: called with each Event, on another thread.
+        tell: called with each Event, on whichever thread.
 
     Raises:
         VideoError: a source that cannot be read at first; LostError: one that was lost for
@@ -148,7 +148,11 @@ class _Watch:
             return
         if segment.cut:
             whole = segment.length - view.answering.lookahead
-            self._skipped += max(0, (whole - view.length - due) // view.every + 1)
+            missed = max(0, (whole - view.length - due) // view.every + 1)
+            self._skipped += missed
+            if missed:
+                text = f"{self._skipped:,} windows so far."
+                self._tell(Event("skipped", segment.name, text, self._skipped))
         if not segment.live and 0 < segment.length < view.length:
             frames = segment.rest(0)
             probabilities = score_clips(view.alone, self._filled(frames)[None])[0]
@@ -197,7 +201,7 @@ class _Watch:
         if silence_s <= self._give_up_s:
             return True
         trouble = self._reader.trouble
-        if self._source.kind in (FILE, FOLDER) and not trouble:
+        if self._source.kind in (FILE, FOLDER) and not trouble and not self._feed.is_reading:
             return False
         reason = trouble or "it does not answer."
         raise LostError(self._source.name, f"gives no frame for {silence_s:.0f} s: {reason}")
