@@ -254,9 +254,8 @@ def test_frames_are_counted_before_they_are_decoded(rgb):
 
 
 def test_flat_frames_are_refused_where_their_shape_is_kept(program, published_row, tmp_path):
-    version = export(
-        published_row(preprocessing=Preprocessing(resize=116)).name, tmp_path / "models"
-    )
+    row = published_row(preprocessing=Preprocessing(resize=116))
+    version = export(row.name, tmp_path / "models")
     server, flat = Server(program, version, tmp_path), pixels(1, 4, 8, 65, 3)
     for signature, value in (("serving_default", flat), ("frames_bytes", encoded(flat))):
         refused_and_next_one_answered(server, signature, value, "8x65 pixels: .* at most 8 times")

@@ -1,6 +1,7 @@
 """`r21d export --format=...`: versions, what is told of them, what is refused, `r21d predict`."""
 
 import json
+import os
 import sys
 
 import numpy as np
