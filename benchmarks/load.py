@@ -40,16 +40,19 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         model = options.model or _exported(pathlib.Path(scratch))
         asked = list(requests_for(model))
-        for name, start in _servers(options, model).items():
-            if options.only not in name:
-                continue
-            key = f"{name}, {options.requests} requests, {options.clients} clients"
+        chosen = {n: start for n, start in _servers(options, model).items() if options.only in n}
+        if not chosen:
+            raise SystemExit(f"--only={options.only}: no server has this in its name.")
+        for name, start in chosen.items():
+            of = f", {options.model}" if options.model else ""
+            key = f"{name}{of}, {options.requests} requests, {options.clients} clients"
             if key in ledger:
+                print(f"{key}: is in {ledger.path.name}; remove it there to measure it again")
                 continue
             with start() as (url, process):
                 row = loaded(url, process, asked, options.requests, options.clients)
             packages = ("tensorflow-cpu", "grpcio", "kserve")
-            ledger[key] = {"server": name, **row, **conditions(*packages)}
+            ledger[key] = {"server": f"{name}{of}", **row, **conditions(*packages)}
             print(json.dumps(ledger.rows[key]), flush=True)
     write_text(options.out / "load.md", report(ledger.rows))
 
@@ -104,12 +107,11 @@ def loaded(url: str, process: int | None, asked: list[dict], count: int, clients
 
 def report(rows: dict[str, dict]) -> str:
     """load.md."""
-    some = next(iter(rows.values()))
     lines = [
         "# Servers under load\n",
-        f"{some['date']}, {some['machine']}, load {some['load']}; {some['versions']}. Written by "
-        "benchmarks/load.py, whose clients run on the same machine and take their share of it. "
-        "Every answer was compared with the SavedModel's, every bad request was to be refused.\n",
+        "Written by benchmarks/load.py, whose clients run on the same machine and take their share "
+        "of it. Every answer was compared with the SavedModel's, numbers and labels, every bad "
+        "request was to be refused. MiB: of the server's process.\n",
         "| server | clients | requests | bad | wrong | requests/s | clips/s | p50, ms | p95 | p99 "
         "| MiB first | half | last |",
         "| --- " + "| --: " * 12 + "|",
@@ -126,11 +128,17 @@ def report(rows: dict[str, dict]) -> str:
             *("" if size is None else f"{size:.0f}" for size in sizes),
         ]
         lines.append(f"| {' | '.join(map(str, figures))} |")
+    lines.append("")
+    lines += [
+        f"- {row['server']}: {row['date']}, {row['machine']}, load average {row['load']}; "
+        f"{row['versions']}."
+        for row in rows.values()
+    ]
     network = ", ".join(f"{name} {value}" for name, value in {**NETWORK, **FRAMES}.items())
     lines.append(
         f"\nThe network, unless another was named: {network}. The test double is Python around "
-        "TensorFlow's C++ session (tests/serving_double.py): these figures are of exports and of "
-        "the client, not of TensorFlow Serving, which was not run here. By REST and in KServe "
+        "TensorFlow's C++ session (tests/serving_double.py): these figures are of exports, not of "
+        "TensorFlow Serving, which was not run here. By REST and in KServe "
         "frames are sent as PNG alone.\n"
     )
     return "\n".join(lines)
@@ -207,7 +215,10 @@ def _resident(process: int | None) -> int | None:
     if process is None:
         return None
     status = pathlib.Path(f"/proc/{process}/status").read_text()
-    return 1024 * int(re.search(r"^VmRSS:\s+(\d+) kB", status, re.MULTILINE)[1])
+    found = re.search(r"^VmRSS:\s+(\d+) kB", status, re.MULTILINE)
+    if not found:
+        raise SystemExit(f"The server (process {process}) has ended under load.")
+    return 1024 * int(found[1])
 
 
 def _percentile(ordered: list[float], share: int) -> float:

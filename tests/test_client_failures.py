@@ -1,5 +1,6 @@
 """Clients of servers that go away, are busy, silent or no TensorFlow Serving at all."""
 
+import gc
 import json
 import os
 import signal
@@ -13,6 +14,7 @@ import pytest
 
 from r21d_keras.training.cli import main
 from r21d_keras.training.serving import Client
+from r21d_keras.training.serving.asked import in_parts
 from r21d_keras.training.serving.retries import retried
 from r21d_keras.training.serving.saved_model import export
 from r21d_keras.training.serving.transport import ServerError, address_of
@@ -116,11 +118,18 @@ def test_a_server_that_is_silent_or_away_ends_in_time(kind):
             "not TensorFlow Serving's: no JSON object but '<html>",
         ),
         (Answer(body=b'{"other": 1}'), "neither model_version_status nor ready"),
-        (Answer(status=401, body=b"who are you"), "UNAUTHENTICATED: who are you"),
+        (Answer(status=401, body=b"who are you"), "UNAUTHENTICATED: HTTP status 401 who are"),
+        (Answer(status=504, body=b"upstream"), "for 0.5 s: HTTP status 504 upstream"),
+        (Answer(status=413), "too large for the server or a proxy .*HTTP status 413, too large"),
+        (
+            Answer(status=429, body=b'{"error": "OOM when allocating"}'),
+            "not the memory for it: OOM",
+        ),
+        (Answer(body=b'{"model_version_status": [{"state": 1}]}'), "KeyError 'version'"),
         (Answer(stall=5), "no answer within 0.5 s"),
         (Answer(cut=5), "UNAVAILABLE for 0.5 s"),
     ],
-    ids=["html", "other", "401", "stalls", "cut"],
+    ids=["html", "other", "401", "504", "413", "429", "no version", "stalls", "cut"],
 )
 def test_answers_that_make_no_sense_are_errors(server, answer, said):
     server.serve("v1/models/mine", b'{"model_version_status": []}', answer)
@@ -140,12 +149,80 @@ def test_addresses():
     for wrong in ("host:8500", "ftp://host:1/m", "grpc://host/m", "grpc://", "http://h/a/b/c"):
         with pytest.raises(ValueError, match="grpc://HOST:PORT|has no port"):
             Client(wrong)
-    for wrong in ("grpc://user:secret@host:1/m", "ftp://user:secret@host", "grpc://u:secret@host"):
+    for wrong in ("grpc://host:99999/m", "http://host:0/m", "http://host:/m"):
+        with pytest.raises(ValueError, match="expected a port from 1 to 65535"):
+            Client(wrong)
+    for wrong in (
+        "grpc://user:secret@host:1/m",
+        "ftp://user:secret@host",
+        "grpc://u:secret@host",
+        "ftp://user:sec@secret@host",
+        "ftp://user:#secret@host",
+    ):
         with pytest.raises(ValueError, match="server='(grpc|ftp)://host.*'") as info:
             Client(wrong)
         assert "secret" not in str(info.value)
     with pytest.raises(ValueError, match="expected seconds above 0"):
         Client("grpc://host:1/m", timeout_s=0)
+
+
+def test_sessions_go_with_their_threads(server):
+    server.serve("v1/models/mine", b'{"model_version_status": []}')
+    with Client(f"{server.url}/mine") as client:
+        client.versions()
+        for _ in range(20):
+            thread = threading.Thread(target=client.versions)
+            thread.start()
+            thread.join()
+        gc.collect()
+        assert len(client._transport._sessions) == 1
+        assert client.versions() == {}
+
+
+@pytest.mark.parametrize("name, value", [("x", "secret\n"), ("x y", "secret"), ("x", "sécret")])
+def test_headers_that_cannot_be_sent_are_named_without_their_value(name, value):
+    with pytest.raises(ValueError, match=f"headers: '{name}' cannot be sent") as raised:
+        Client("http://host:1/m", headers={name: value})
+    assert "secret" not in str(raised.value)
+
+
+def test_a_netrc_takes_no_headers_place(server, tmp_path, monkeypatch):
+    (tmp_path / ".netrc").write_text("machine 127.0.0.1 login user password secret")
+    monkeypatch.setenv("NETRC", str(tmp_path / ".netrc"))
+    server.serve("v1/models/mine", b'{"model_version_status": []}')
+    sent = []
+    for headers in ({}, {"authorization": "Bearer x"}):
+        with Client(f"{server.url}/mine", headers=headers) as client:
+            client.versions()
+        sent.append(server.requests[-1].headers["authorization"].split()[0])
+    assert sent == ["Basic", "Bearer"]
+
+
+@pytest.mark.parametrize(
+    ("shape", "limits", "most", "sizes"),
+    [
+        ((5, 4, 8, 8, 3), {}, None, [5]),
+        ((5, 4, 8, 8, 3), {}, 2, [2, 2, 1]),
+        ((5, 4, 8, 8, 3), {"max_frames_in_all": 13}, 8, [3, 2]),
+        ((2, 4, 8, 8, 3), {"max_frames_in_all": 2}, 8, [1, 1]),
+        ((8, 32, 1536, 2048, 3), {"max_frames_in_all": 512}, 8, [3, 3, 2]),  # 2.4 GB
+    ],
+)
+def test_clips_are_asked_for_in_parts_that_a_message_holds(shape, limits, most, sizes):
+    clips, seen = np.broadcast_to(np.uint8(0), shape), []
+
+    def ask(part):
+        seen.append(len(part))
+        return {"embedding": np.full((len(part), 2), len(seen))}
+
+    answer = in_parts(ask, clips, limits, most)
+    assert seen == sizes and answer["embedding"].shape == (len(clips), 2)
+
+
+def test_parts_that_two_models_have_answered_are_no_answer():
+    widths = iter((2, 3))
+    with pytest.raises(ServerError, match="another model between two parts"):
+        in_parts(lambda part: {"x": np.zeros((1, next(widths)))}, np.zeros((2, 1), object), {}, 1)
 
 
 def test_headers_are_sent_whatever_case_they_are_written_in(server):

@@ -71,6 +71,7 @@ def test_the_files_of_a_server_are_there_and_stay_their_owners(tiny_run, made):
     assert "| `frames_bytes` | `frames_bytes` | JPEG or PNG (B, T) |" in texts[README]
     assert "one of 8 classes" in texts[README] and "1 to 512, trained with 4" in texts[README]
     own = "# allowed_batch_sizes: 64\nallowed_batch_sizes: 1\nallowed_batch_sizes : 3 # three\n"
+    own += "max_batch_size: { value : 3 }\n"
     (made / BATCHING).write_text(own)
     (made / README).unlink()
     version = export(tiny_run(variant="f_r2d_10"), made)
@@ -92,3 +93,18 @@ def test_batch_sizes_that_cannot_be_are_told_before_any_work(tiny_run, tmp_path,
     ):
         export(tiny_run(), tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == [BATCHING]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("allowed_batch_sizes: [1, 3]", r"\[1, 3\] and max_batch_size 1000"),
+        ("max_batch_size { value: 8 } allowed_batch_sizes: [1, 16]", r"\[1, 16\] and .* 8"),
+        ("max_batch_size { value: 8 } allowed_batch_sizes: [4, 1, 8]", r"\[4, 1, 8\] and .* 8"),
+    ],
+)
+def test_batch_sizes_that_tensorflow_serving_does_not_take_are_told(tiny_run, tmp_path, text, said):
+    """tensorflow_serving/servables/tensorflow/session_bundle_config.proto."""
+    (tmp_path / BATCHING).write_text(text)
+    with pytest.raises(ConfigError, match=said):
+        export(tiny_run(), tmp_path)

@@ -244,6 +244,22 @@ def test_files_are_sent_when_all_went_well():
     assert files.names("ram://bucket/sent", "x") == ["a/x"]
 
 
+def test_what_was_sent_of_a_new_folder_is_removed_where_the_rest_is_not_taken(monkeypatch):
+    upload = files.upload
+
+    def refused(path, url):
+        if url.endswith("last"):
+            raise RemoteError(url, "503, busy")
+        upload(path, url)
+
+    monkeypatch.setattr(files, "upload", refused)
+    with pytest.raises(RemoteError, match="503, busy"):
+        with copies.sent("ram://bucket/new/1", last="last", new=True) as root:
+            for name in ("a", "last", "z"):
+                (root / name).write_bytes(BODY)
+    assert files.names("ram://bucket/new", "x") == []
+
+
 def test_a_process_ends_as_it_wants_to_while_a_server_keeps_it_waiting(web):
     """TensorFlow is not needed for that: a thread that is not back when Python ends."""
     script = (

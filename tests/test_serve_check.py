@@ -136,11 +136,29 @@ def test_the_version_that_is_named_is_checked_whichever_is_the_newest(
     assert code == 0 and ("passed", "version", "1 AVAILABLE") in rows, printed
 
 
+def test_the_folder_that_one_is_in_is_its_version(models, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(models / "1")
+    code, rows, printed = checked(capsys, ".")
+    assert code == 0 and ("passed", "version", "1 AVAILABLE") in rows, printed
+
+
+def test_a_model_without_a_version_that_answers_fails(models, tmp_path, capsys):
+    """Though the folder has no number that would say which."""
+    copy = shutil.copytree(models / "1", tmp_path / "copy")
+    damaged = shutil.copytree(models, tmp_path / "models")
+    (damaged / "1" / "saved_model.pb").unlink()
+    with double_of.Double({"r2plus1d_10": damaged}) as double:
+        code, rows, _ = checked(capsys, copy, f"--grpc={double.grpc}")
+    assert code == 1 and "expected version any AVAILABLE, got {1: 'END'}" in failed(rows)["version"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [
         ([], 2, "expected one folder"),
         (["nowhere"], 1, "nowhere holds no version; expected the --out of `r21d export`"),
+        (["gs://bucket/models"], 1, "gs://bucket/models: an export is read on this machine"),
+        (["MODELS", "--timeout_s=1e6"], 2, "timeout_s"),
         (["MODELS", "--rest=ftp://host"], 1, "expected grpc://HOST:PORT or http://HOST:PORT"),
         (["MODELS", "--grpc=127.0.0.1:1/m", "--rest=http://"], 1, "expected grpc://HOST:PORT or"),
     ],

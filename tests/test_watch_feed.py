@@ -142,6 +142,33 @@ def test_frames_of_a_live_source_that_are_late_are_not_taken_though_they_are_the
     assert len(windows(second, 4, 2)) == 4 and not second.cut
 
 
+def test_a_segment_that_has_ended_is_taken_to_its_end_though_no_other_has_begun():
+    feed, part = feed_of(9), segment(False)
+    feed.begin(part)
+    feed.put(frame(7))
+    assert feed.is_reading
+    feed.end()
+    assert part.length == 1 and not feed.is_reading
+    assert windows(part, 1, 1) == [(0, [7])]
+    feed.begin(segment(False))
+    feed.finish()
+    assert len(list(feed.segments())) == 2
+
+
+def test_it_is_known_when_a_frame_came_however_many_have_come_since():
+    feed, part, before_s = feed_of(6), segment(True), time.monotonic()
+    feed.begin(part)
+    for number in range(4):
+        feed.put(frame(number))
+    after_s = time.monotonic()
+    assert part.take(0, 4, 2)[0] == 0
+    time.sleep(0.01)
+    for number in range(100):  # while the network is at work
+        feed.put(frame(number))
+    assert before_s <= part.arrived_s(3) <= after_s
+    assert part.take(2, 4, 2)[0] > 90 and len(feed._arrivals) < 20
+
+
 def test_an_error_of_reading_comes_behind_the_frames():
     feed, part = feed_of(9), segment(False)
     feed.begin(part)

@@ -1,7 +1,11 @@
 """Streams of real processes over RTSP and HTTP, which stall, end, are killed and come back."""
 
 import functools
+import itertools
+import pathlib
+import shutil
 import signal
+import threading
 import time
 from dataclasses import replace
 
@@ -9,6 +13,9 @@ import av
 import numpy as np
 import pytest
 
+from r21d_keras.training.data.video import every_frame
+from r21d_keras.training.remote.urls import shown
+from r21d_keras.training.watch import reading
 from r21d_keras.training.watch.connection import LostError, connect
 from r21d_keras.training.watch.source import find_source
 from r21d_keras.training.watch.view import load_view
@@ -150,6 +157,36 @@ def test_a_folder_in_which_nothing_happens_is_left_in_the_end(view, tmp_path, li
     assert list(watch(str(tmp_path), view, WatchOptions(**{limit: 0.5}))) == []
 
 
+@pytest.mark.parametrize("overlap", ["share", "recompute"])
+def test_each_file_of_a_folder_is_answered_to_its_end(
+    tiny_run, film, encode_video, tmp_path, overlap
+):
+    """Though no other follows it; one that is shorter than a window too."""
+    view = load_view(tiny_run(variant="f_r2d_10"), overlap=overlap)
+    alone = [answer.start_s for answer in watch(str(film(".mp4")), view)]
+    shutil.copy(film(".mp4"), tmp_path / "0.mp4")
+    encode_video(tmp_path / "1.mp4", np.zeros((3, 40, 48, 3), np.uint8))
+    answers = list(watch(str(tmp_path), view, WatchOptions(give_up_s=6.0)))
+    assert [answer.start_s for answer in answers] == [*alone, 0.0]
+    assert pathlib.Path(answers[-1].name).name == "1.mp4"
+
+
+def test_a_file_that_stalls_is_no_end_of_a_folder(view, film, tmp_path, monkeypatch):
+    """As on a share that has gone: here what decodes the file."""
+    shutil.copy(film(".mp4"), tmp_path / "0.mp4")
+    goes_on = threading.Event()
+
+    def stalling(path, *arguments, **named):
+        yield from itertools.islice(every_frame(path, *arguments, **named), 10)
+        goes_on.wait()
+
+    monkeypatch.setattr(reading, "every_frame", stalling)
+    watched = watch(str(tmp_path), view, WatchOptions(give_up_s=3.0))
+    with pytest.raises(LostError, match="gives no frame for"):
+        list(watched)
+    goes_on.set()
+
+
 def test_a_folder_that_stays_away_is_lost(view, tmp_path):
     folder, told = tmp_path / "videos", []
     folder.mkdir()
@@ -165,6 +202,24 @@ def test_what_is_no_video_is_told_at_once(view, server):
     for address in (url, server.url + "/none", "rtsp://127.0.0.1:9/live"):
         with pytest.raises(LostError, match="cannot be opened"):
             next(watch(address, view, PATIENT))
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ("rtsp://admin:p@ss@10.0.0.7/stream1", "rtsp://10.0.0.7/stream1"),
+        (
+            "rtsp://h/user=admin&password=secret&channel=1",
+            "rtsp://h/user=admin&password=***&channel=1",
+        ),
+        ("http://h/x_password=secret_channel=1", "http://h/x_password=***"),
+        ("https://h/v.mp4?access_token=secret", "https://h/v.mp4?access_token=***"),
+        ("https://h/v.mp4?who=a@b", "https://h/v.mp4?who=a@b"),
+        ("s3://bucket/design=3/x", "s3://bucket/design=3/x"),
+    ],
+)
+def test_secrets_are_taken_out_of_urls(given, expected):
+    assert shown(given) == expected
 
 
 def test_passwords_are_not_shown():

@@ -103,13 +103,14 @@ def test_nothing_is_drawn_of_nothing(tmp_path):
 def test_text_says_when_what_and_how_it_went(capsys):
     report = Report(False, 2)
     report.event(Event("file", "a.mp4"))
+    report.event(Event("file", "b.mp4"))  # which is read while a.mp4 is answered
     report.answer(answer(3.0, 2, live=False))
     report.event(Event("lost", "rtsp://camera", "it has ended."))
     report.answer(answer(9.5, 1, skipped=4, delay_s=1.5))
     report.event(Event("bad_file", "b.mp4", "is empty (0 bytes)."))
     out, err = capsys.readouterr()
     first, second, third = out.splitlines()
-    assert first == "a.mp4"
+    assert first == "rtsp://camera"  # what the answer is of, not what is read
     assert second == "     3.0 s    70.0%  w\u00e4ving    10.0%  juggling"
     assert third.split()[1:] == ["9.5", "s", "70.0%", "$climbing$", "10.0%", "juggling"]
     assert err.splitlines()[0] == "r21d watch: rtsp://camera: it has ended. Trying again."
@@ -117,6 +118,14 @@ def test_text_says_when_what_and_how_it_went(capsys):
     assert report.summary() == (
         "2 answers, 4 windows skipped, at most 1.50 s late, lost 1 time, 1 file could not be read."
     )
+
+
+def test_windows_that_are_skipped_behind_the_last_answer_are_told(capsys):
+    report = Report(True, 1)
+    report.event(Event("skipped", "rtsp://camera", "3 windows so far.", 3))
+    out, err = capsys.readouterr()
+    assert json.loads(out)["skipped"] == 3 and "3 windows skipped" in err
+    assert report.summary() == "0 answers, 3 windows skipped."
 
 
 def test_json_lines_are_answers_and_events(capsys):
