@@ -20,7 +20,7 @@ from r21d_keras.training.serving.saved_model import export
 from r21d_keras.training.serving.transport import ServerError, address_of
 from tests.http_server import Answer
 
-pytest.importorskip("tensorflow_serving.apis")  # on the modern stack alone
+pytest.importorskip("tensorflow_serving.apis")  # of the extra servers
 from tests import serving_double as double_of  # noqa: E402
 
 

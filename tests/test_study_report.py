@@ -9,7 +9,8 @@ import sys
 import pytest
 
 from benchmarks.ledger import Ledger
-from benchmarks.study_report import PAPER, means, rank_correlation, verdict, write_report
+from benchmarks.study_numbers import PAPER, means, rank_correlation, verdict
+from benchmarks.study_report import write_report
 
 
 def rows_of(**accuracies):

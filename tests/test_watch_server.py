@@ -13,7 +13,7 @@ from r21d_keras.training.serving.deployment import batching_parameters
 from r21d_keras.training.serving.names import BATCHING
 from r21d_keras.training.serving.saved_model import export
 
-pytest.importorskip("tensorflow_serving.apis")  # on the modern stack alone
+pytest.importorskip("tensorflow_serving.apis")  # of the extra servers
 from tests import serving_double as double_of  # noqa: E402
 
 
