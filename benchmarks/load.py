@@ -179,7 +179,7 @@ def _double(model: pathlib.Path, kind: str):
 @contextlib.contextmanager
 def _kserve(model: pathlib.Path):
     from r21d_keras.training.serving import Client
-    from r21d_keras.training.serving.check import version_in
+    from r21d_keras.training.serving.versions import version_in
 
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]

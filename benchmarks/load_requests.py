@@ -24,8 +24,8 @@ BY_REST = ("frames_bytes", "JPEG")  # pixels as text would measure JSON alone
 
 def requests_for(model: pathlib.Path) -> Iterator[dict]:
     """Each row of MIX and BAD with its input, and what the SavedModel answers here."""
-    from r21d_keras.training.serving.check import version_in
     from r21d_keras.training.serving.local_transport import LocalTransport
+    from r21d_keras.training.serving.versions import version_in
 
     local, draw = LocalTransport(version_in(model)), np.random.default_rng(0)
     for weight, signature, clips, frames, height, width in MIX:

@@ -254,9 +254,8 @@ def test_frames_are_counted_before_they_are_decoded(rgb):
 
 
 def test_flat_frames_are_refused_where_their_shape_is_kept(program, published_row, tmp_path):
-    row = published_row(preprocessing=Preprocessing(resize=116))
-    version = export(row.name, tmp_path / "models")
-    server, flat = Server(program, version, tmp_path), pixels(1, 4, 8, 65, 3)
+    row, flat = published_row(preprocessing=Preprocessing(resize=116)), pixels(1, 4, 8, 65, 3)
+    server = Server(program, export(row.name, tmp_path / "models"), tmp_path)
     for signature, value in (("serving_default", flat), ("frames_bytes", encoded(flat))):
         refused_and_next_one_answered(server, signature, value, "8x65 pixels: .* at most 8 times")
     assert server.stop() == 0
@@ -278,12 +277,9 @@ def test_r2d_says_its_length(serve):
     np.testing.assert_allclose(
         server.ask("serving_default", clips)[1]["probabilities"], expected, atol=1e-5
     )
-    refused_and_next_one_answered(
-        server, "serving_default", pixels(1, 5, 36, 40, 3), "clips of 5 frames: expected 4"
-    )
-    refused_and_next_one_answered(
-        server, "frames_bytes", encoded(pixels(1, 5, 36, 40, 3)), "clips of 5 frames: expected 4"
-    )
+    five = pixels(1, 5, 36, 40, 3)
+    for signature, value in (("serving_default", five), ("frames_bytes", encoded(five))):
+        refused_and_next_one_answered(server, signature, value, "clips of 5 frames: expected 4")
 
 
 def test_flow_is_taken_in_pixels(serve):

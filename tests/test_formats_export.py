@@ -248,7 +248,7 @@ def test_threads_may_be_limited(tmp_path, name):
         answers.append(session(clip)["probabilities"])
         begun.append(len(set(os.listdir("/proc/self/task")) - before))
     np.testing.assert_allclose(*answers, atol=1e-5)
-    assert begun[0] < begun[1]
+    assert name == "openvino" or begun[0] < begun[1]  # OpenVINO's are begun whoever wants them
 
 
 @pytest.mark.parametrize("name", RUNTIMES)

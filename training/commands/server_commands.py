@@ -27,8 +27,9 @@ def _check(values: flags.FlagValues, positional: list[str]) -> int:
     urls += [_with_scheme(url, "http") for url in values["rest"].value]
     with starting_quietly():
         from ..serving.check import FAILED as WRONG
-        from ..serving.check import LEFT_OUT, PASSED, check_files, check_server, version_in
+        from ..serving.check import LEFT_OUT, PASSED, check_files, check_server
         from ..serving.transport import address_of
+        from ..serving.versions import version_in
 
     for url in urls:
         address_of(url)  # those that cannot be, before any is asked

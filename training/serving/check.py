@@ -1,7 +1,6 @@
 """Whether a server answers as the SavedModel that it has: the checks of `r21d serve-check`."""
 
 import json
-import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -12,7 +11,6 @@ import numpy as np
 from google.protobuf.message import DecodeError
 
 from ..records.tfrecord import RecordError, read_record
-from ..remote.urls import is_remote, shown
 from .about import read_about
 from .check_cases import Case, answered, refused, shortest, stream_of
 from .client import Client
@@ -23,7 +21,6 @@ from .names import (
     ABOUT,
     DESCRIBE,
     METADATA,
-    SAVED_MODEL,
     SERVING_DEFAULT,
     SIGNATURES,
     WARMUP,
@@ -53,35 +50,6 @@ class Outcome:
 
 class _LeftOut(Exception):
     """A check that is not for this server."""
-
-
-def version_in(folder: str | os.PathLike) -> Path:
-    """The version to check with: `folder` itself, or the newest in it.
-
-    Raises:
-        ValueError: there is no export of `r21d export`, or it is at a URL.
-    """
-    if is_remote(folder):
-        raise ValueError(
-            f"{shown(os.fspath(folder))}: an export is read on this machine. Copy the version "
-            "here, and name that folder."
-        )
-    folder = Path(folder)
-    found = [
-        path.parent for path in folder.glob(f"*/{SAVED_MODEL}") if path.parent.name.isdecimal()
-    ]
-    if (folder / SAVED_MODEL).is_file():
-        found = [folder]
-    if not found:
-        raise ValueError(f"{folder} holds no version; expected the --out of `r21d export`.")
-    version = max(found, key=lambda path: number_of(path) or 0)
-    if not (version / METADATA).is_file():
-        raise ValueError(f"{version} has no {METADATA}; expected what `r21d export` wrote.")
-    if absent := {"limits", "warmed_up_batch_sizes"} - set(read_about(version)):
-        raise ValueError(
-            f"{version}: {METADATA} lacks {', '.join(sorted(absent))}. Export the network again."
-        )
-    return version
 
 
 def check_files(version: Path, timeout_s: float) -> Iterator[Outcome]:

@@ -19,7 +19,8 @@ from r21d_keras.zoo.durable import put_folder
 from ..config import ConfigError
 from ..remote.copies import sent, told_of
 from ..remote.urls import AbsentError, is_remote, join, shown
-from .names import LAST_FILES, SAVED_MODEL
+from .about import read_about
+from .names import LAST_FILES, METADATA, SAVED_MODEL
 
 _LARGEST = 2**63 - 1  # TensorFlow Serving keeps a version in 64 bits
 _PREFIX = ".unfinished."  # then machine, process and a number drawn for the work
@@ -103,6 +104,35 @@ def number_of(version: Path) -> int | None:
     """The number that a version's folder is named by; None where it has another name."""
     name = version.resolve().name  # "." has one too
     return int(name) if name.isdecimal() else None
+
+
+def version_in(folder: str | os.PathLike) -> Path:
+    """The version to check with: `folder` itself, or the newest in it.
+
+    Raises:
+        ValueError: there is no export of `r21d export`, or it is at a URL.
+    """
+    if is_remote(folder):
+        raise ValueError(
+            f"{shown(os.fspath(folder))}: an export is read on this machine. Copy the version "
+            "here, and name that folder."
+        )
+    folder = Path(folder)
+    found = [
+        path.parent for path in folder.glob(f"*/{SAVED_MODEL}") if path.parent.name.isdecimal()
+    ]
+    if (folder / SAVED_MODEL).is_file():
+        found = [folder]
+    if not found:
+        raise ValueError(f"{folder} holds no version; expected the --out of `r21d export`.")
+    version = max(found, key=lambda path: number_of(path) or 0)
+    if not (version / METADATA).is_file():
+        raise ValueError(f"{version} has no {METADATA}; expected what `r21d export` wrote.")
+    if absent := {"limits", "warmed_up_batch_sizes"} - set(read_about(version)):
+        raise ValueError(
+            f"{version}: {METADATA} lacks {', '.join(sorted(absent))}. Export the network again."
+        )
+    return version
 
 
 def check_for_server(out: str | os.PathLike) -> None:
