@@ -34,9 +34,10 @@ def main() -> None:
         videos = options.videos or _motion_videos(pathlib.Path(folder))
         asked = {name: getattr(options, name) for name in ASKED}
         asked["videos"] = str(options.videos or "motion")
+        known = [name for name, row in ledger.rows.items() if row.get("asked") == asked]
         for family in options.families:
             variant = f"{family}_18"
-            if variant in ledger and ledger.rows[variant]["asked"] == asked:
+            if variant in known:
                 print(f"{variant}: is in {ledger.path.name}", flush=True)
                 continue
             print(variant, flush=True)
@@ -50,11 +51,11 @@ def main() -> None:
         runs = list(options.runs)
         for variant in options.trained:
             run = pathlib.Path(folder, variant)
-            if in_fresh_process(_train, variant, run, options.epochs, list(ledger.rows)):
+            if in_fresh_process(_train, variant, run, options.epochs, known):
                 runs.append(run)
         for run in runs:
             row = in_fresh_process(measure_trained, run, vars(options))
-            ledger[row["name"]] = row | conditions(*PACKAGES)
+            ledger[row["name"]] = row | {"asked": asked} | conditions(*PACKAGES)
             write_text(options.out, report(ledger.rows))
     print(report(ledger.rows))
 

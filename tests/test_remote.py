@@ -258,6 +258,10 @@ def test_what_was_sent_of_a_new_folder_is_removed_where_the_rest_is_not_taken(mo
             for name in ("a", "last", "z"):
                 (root / name).write_bytes(BODY)
     assert files.names("ram://bucket/new", "x") == []
+    monkeypatch.setattr(files, "remove", lambda url: refused("", f"{url}/last"))
+    with pytest.raises(RemoteError, match="503, busy .*bucket/new/1 may have stayed; remove them"):
+        with copies.sent("ram://bucket/new/1", last="last", new=True) as root:
+            (root / "last").write_bytes(BODY)
 
 
 def test_a_process_ends_as_it_wants_to_while_a_server_keeps_it_waiting(web):

@@ -151,6 +151,13 @@ def test_a_model_without_a_version_that_answers_fails(models, tmp_path, capsys):
     assert code == 1 and "expected version any AVAILABLE, got {1: 'END'}" in failed(rows)["version"]
 
 
+def test_passwords_are_not_printed(models, capsys):
+    server = "--rest=http://user:secret@127.0.0.1:1/mine"
+    assert main(["serve-check", str(models), server, "--timeout_s=0.3"]) == 1
+    out, err = capsys.readouterr()
+    assert "\nhttp://127.0.0.1:1/mine\n" in out and "secret" not in out + err
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [

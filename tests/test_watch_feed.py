@@ -166,7 +166,7 @@ def test_it_is_known_when_a_frame_came_however_many_have_come_since():
     for number in range(100):  # while the network is at work
         feed.put(frame(number))
     assert before_s <= part.arrived_s(3) <= after_s
-    assert part.take(2, 4, 2)[0] > 90 and len(feed._arrivals) < 20
+    assert part.take(2, 4, 2)[0] > 90 and len(part.came) < 20
 
 
 def test_an_error_of_reading_comes_behind_the_frames():

@@ -25,6 +25,8 @@ def _check(values: flags.FlagValues, positional: list[str]) -> int:
         raise UsageError("expected one folder: the --out of `r21d export`, or a version in it.")
     urls = [_with_scheme(url, "grpc") for url in values["grpc"].value]
     urls += [_with_scheme(url, "http") for url in values["rest"].value]
+    from ..remote.urls import shown
+
     with starting_quietly():
         from ..serving.check import FAILED as WRONG
         from ..serving.check import LEFT_OUT, PASSED, check_files, check_server
@@ -38,7 +40,7 @@ def _check(values: flags.FlagValues, positional: list[str]) -> int:
     checked |= {url: check_server(version, url, timeout_s) for url in urls}
     results = []
     for place, outcomes in checked.items():
-        print(place, flush=True)
+        print(shown(place), flush=True)
         for outcome in outcomes:
             print(outcome, flush=True)
             results.append(outcome.result)

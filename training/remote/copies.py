@@ -69,9 +69,10 @@ def sent(place: str | os.PathLike, last: str = "", new: bool = False) -> Iterato
             for path in sorted(found, key=lambda path: path.name == last):
                 begun.append(join(url, path.relative_to(root).as_posix()))
                 upload(path, begun[-1])
-        except BaseException:
-            if new:
-                _remove(begun)
+        except BaseException as error:
+            if new and not _removed(reversed(begun)) and isinstance(error, RemoteError):
+                left = f"{error.reason} Files of {shown(url)} may have stayed; remove them."
+                raise RemoteError(error.url, left) from error
             raise
 
 
@@ -92,8 +93,8 @@ def told_of(root: str | os.PathLike, url: str) -> Iterator[None]:
         raise
 
 
-def _remove(urls: Iterable[str]) -> None:
-    """Removes what is there of some files, as far as their server goes along."""
+def _removed(urls: Iterable[str]) -> bool:
+    """Removes what is there of some files; whether their server went along to the end."""
     from .files import remove
 
     for url in urls:
@@ -102,7 +103,8 @@ def _remove(urls: Iterable[str]) -> None:
         except AbsentError:
             continue
         except RemoteError:
-            return  # the server is away, and so it is for the others
+            return False  # the server is away, and so it is for the others
+    return True
 
 
 def _fetch(url: str, name: str, root: pathlib.Path) -> None:

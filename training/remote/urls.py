@@ -7,7 +7,8 @@ _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://")
 # A name and password, to the last "@" as FFmpeg has it; what cameras and buckets take in the rest.
 _WITH_SECRET = re.compile(r"(?<=://)[^/\s]*@")
 _SECRET = re.compile(
-    r"(?i)(?<![a-z])((?:pass(?:word|wd)?|pwd|token|secret|sig(?:nature)?)=)[^&/\s#]+"
+    r"(?i)([?&;_-]\w*?(?:passw(?:or)?d|passphrase|pwd|token|secret|sig|signature|api_?key|auth)=)"
+    r"[^&/\s#]+"
 )
 WEB = ("http", "https")
 """Schemes that are read with HTTP itself, and never written to."""

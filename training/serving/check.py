@@ -32,6 +32,7 @@ from .versions import number_of
 PASSED, FAILED, LEFT_OUT = "passed", "FAILED", "left out"
 _THERE = "has the model"
 _AT_ONCE, _REQUESTS = 8, 32  # threads, and what they ask together
+_ADDED = {"warmed_up_batch_sizes"}  # to what `describe` tells, by later versions of this package
 _NO_VERSION = 2**62
 _SHOWN = 120  # characters of a server's words
 
@@ -162,7 +163,7 @@ class _Checks:
     def _describe(self) -> str:
         asked = {DESCRIBE: np.array([b"?"], object)}
         told = json.loads(self._asked.predict(DESCRIBE, asked, self._timeout_s)[ABOUT][0])
-        keys = sorted(set(told) | set(self._about))
+        keys = sorted(set(told) | set(self._about) - _ADDED)
         other = [key for key in keys if self._about.get(key) != told.get(key)]
         if other:
             raise WrongError(f"another model than {METADATA} says, in {', '.join(other)}")

@@ -1,5 +1,6 @@
 """A client of TensorFlow Serving, and of servers that speak as it does."""
 
+import contextlib
 import json
 import re
 import time
@@ -111,9 +112,11 @@ class Client:
         self._told_s = time.monotonic()
         return self._describe()
 
-    def _describe(self) -> dict:
+    def _describe(self, timeout_s: float | None = None) -> dict:
         asked = {DESCRIBE: np.array([b"?"], object)}
-        answer = self._asked(lambda left_s: self._transport.predict(DESCRIBE, asked, left_s))
+        answer = self._asked(
+            lambda left_s: self._transport.predict(DESCRIBE, asked, left_s), timeout_s
+        )
         return json.loads(answer[ABOUT][0])
 
     def predict(self, clips: np.ndarray, signature: str = SERVING_DEFAULT) -> dict[str, np.ndarray]:
@@ -126,7 +129,7 @@ class Client:
                 (N, T, H, W, 3), of `frames_bytes` an array (N, T) of bytes objects.
 
         Raises:
-            ValueError: before anything is sent, clips that the model cannot take.
+            ValueError: before they are sent, clips that the model cannot take.
             ServerError: none or no good answer; `code` says which, by gRPC's names.
         """
         clips = np.asarray(clips)
@@ -136,7 +139,9 @@ class Client:
         except ValueError:
             if not self._is_old:
                 raise
-            about = self._describe()  # the server may have got a model that takes them
+            # The server may have got a model that takes them; if it cannot say, they stay refused.
+            with contextlib.suppress(ServerError):
+                about = self._describe(_SHORT_S)
             check_request(about, signature, clips)
         ask = partial(self._predict_batch, signature)
         return in_parts(ask, clips, about.get("limits", {}), self._batch_size)
@@ -205,16 +210,17 @@ class Client:
         name = FRAMES_BYTES if signature == FRAMES_BYTES else CLIPS
         return self._asked(lambda left_s: self._transport.predict(signature, {name: clips}, left_s))
 
-    def _asked(self, ask: Callable[[float], Value]) -> Value:
+    def _asked(self, ask: Callable[[float], Value], timeout_s: float | None = None) -> Value:
         """What `ask` gets of the server, given the seconds that are left."""
-        until_s = time.monotonic() + self._timeout_s
+        timeout_s = timeout_s or self._timeout_s
+        until_s = time.monotonic() + timeout_s
         try:
-            return retried(ask, self._timeout_s)
+            return retried(ask, timeout_s)
         except ServerError as error:
             if error.code == "NOT_FOUND":
                 message = self._what_is_there(error, until_s)
             else:
-                message = explanation(error, self._timeout_s)
+                message = explanation(error, timeout_s)
             raise ServerError(error.code, error.detail, f"{self._name}: {message}") from None
 
     def _what_is_there(self, error: ServerError, until_s: float) -> str:

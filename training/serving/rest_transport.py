@@ -28,7 +28,7 @@ _CODES = {
     501: "UNIMPLEMENTED",
     502: "UNAVAILABLE",
     503: "UNAVAILABLE",
-    504: "UNAVAILABLE",
+    504: "DEADLINE_EXCEEDED",
 }
 _PASSING = (
     requests.exceptions.ConnectionError,

@@ -51,6 +51,11 @@ def explanation(error: ServerError, timeout_s: float) -> str:
         )
     elif error.code in ("INVALID_ARGUMENT", "FAILED_PRECONDITION"):
         said = f"the request is refused: {error.fault}"
+    elif error.code == "DEADLINE_EXCEEDED" and error.detail.startswith("HTTP status"):
+        said = (
+            f"the server, or a proxy before it, has given up ({error.detail}). Look whether the "
+            "server is well, or send fewer clips at a time."
+        )
     elif error.code == "DEADLINE_EXCEEDED":
         said = (
             f"no answer within {timeout_s:.3g} s. Look whether the server is well, send fewer "

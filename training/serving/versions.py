@@ -102,7 +102,7 @@ def _check(out: str | os.PathLike, number: int | None) -> None:
 
 def number_of(version: Path) -> int | None:
     """The number that a version's folder is named by; None where it has another name."""
-    name = version.resolve().name  # "." has one too
+    name = Path(os.path.abspath(version)).name  # "." has one too
     return int(name) if name.isdecimal() else None
 
 

@@ -29,7 +29,7 @@ class Feed:
         self._room, self._waiting, self._late_s = room, waiting, late_s
         self._changed = threading.Condition()
         self._frames: deque[np.ndarray] = deque()
-        self._arrivals: deque[float] = deque()  # of the latest frames, and of `room` taken ones
+        self._arrivals: deque[float] = deque(maxlen=4 * room)
         self._next = 0  # number of the frame that comes next, over all segments
         self._coming: deque[Segment] = deque()
         self._current: Segment | None = None  # the one that is read
@@ -128,6 +128,7 @@ class Feed:
                 if due:
                     at = segment.first + start - (self._next - len(self._frames))
                     segment.cut = False
+                    self._note_arrivals(segment, start, count)
                     return start, np.stack(list(islice(self._frames, at, at + count)))
                 if stop is not None or not self._wait():
                     return None
@@ -146,6 +147,12 @@ class Feed:
             place = number - (self._next - len(self._arrivals))
             return self._arrivals[max(0, place)]
 
+    def _note_arrivals(self, segment: "Segment", start: int, count: int) -> None:
+        """Keeps when frames came that are taken: asked for once the network has answered."""
+        kept = {n: at for n, at in segment.came.items() if n >= start - self._room}
+        fresh = {n: self.arrived_s(segment.first + n) for n in range(start, start + count)}
+        segment.came = kept | fresh
+
     def _age_s(self, segment: "Segment", end: int) -> float:
         return time.monotonic() - self.arrived_s(segment.first + end - 1)
 
@@ -159,8 +166,6 @@ class Feed:
     def _forget(self, number: int) -> None:
         while self._frames and self._next - len(self._frames) < number:
             self._frames.popleft()
-        while len(self._arrivals) > self._room + max(0, self._next - number):
-            self._arrivals.popleft()
         self._changed.notify_all()
 
     def _end_current(self) -> None:
@@ -176,7 +181,8 @@ class Segment:
     name: of the file or stream. live: whether it goes on whether or not its frames are taken.
     origin_s: seconds of its first frame, since the file or the watch began. aspect: width over
     height of what the source shows. length: frames of it in all; None until it has ended. cut:
-    whether frames were dropped since some were last taken.
+    whether frames were dropped since some were last taken. came: when those that were taken lately
+    were decoded, by number.
     """
 
     name: str
@@ -187,6 +193,7 @@ class Segment:
     cut: bool = False
     feed: Feed | None = field(default=None, repr=False)
     first: int = 0
+    came: dict[int, float] = field(default_factory=dict, repr=False)
 
     def take(self, start: int, count: int, step: int) -> tuple[int, np.ndarray] | None:
         """The number of the first frame, `start`, and `count` frames from there (n, H, W, 3).
@@ -203,4 +210,5 @@ class Segment:
 
     def arrived_s(self, frame: int) -> float:
         """When frame number `frame` was decoded, seconds of time.monotonic."""
-        return self.feed.arrived_s(self.first + frame)
+        at = self.came.get(frame)
+        return self.feed.arrived_s(self.first + frame) if at is None else at
