@@ -90,16 +90,19 @@ def predict_and_print(
             prediction = predict(predictor, video, num_clips)
             if picture:
                 rows.append(_row(predictor, prediction))
-        except (VideoError, ServerError) as error:
-            if isinstance(error, ServerError) and error.code != "INVALID_ARGUMENT":
+        except VideoError as error:
+            said = str(error)
+        except ServerError as error:
+            if error.code != "INVALID_ARGUMENT":
                 raise
-            failed += 1
-            said = str(error) if isinstance(error, VideoError) else f"{video}: {error}"
-            print(f"r21d predict: error: {said}", file=sys.stderr)
-            if as_json:
-                print(json.dumps({"video": video, "error": said}), flush=True)
+            said = f"{video}: {error}"
+        else:
+            print(_as_json(prediction) if as_json else _as_table(prediction), flush=True)
             continue
-        print(_as_json(prediction) if as_json else _as_table(prediction), flush=True)
+        failed += 1
+        print(f"r21d predict: error: {said}", file=sys.stderr)
+        if as_json:
+            print(json.dumps({"video": video, "error": said}), flush=True)
     if rows:
         draw_predictions(rows, picture)
     return failed

@@ -27,11 +27,12 @@ from .formats.table import FORMATS
 from .model_dir import load_run
 from .remote.copies import fetched
 from .run_folder import ModelDir, run_files
-from .serving.about import read_about
+from .serving.about import preprocessing_of, read_about
 from .serving.asked import in_parts
 from .serving.local_transport import LocalTransport
 from .serving.names import CLIPS, FILES, LAST_FILES, METADATA, PROBABILITIES, SERVING_DEFAULT
 from .serving.transport import ServerError
+from .serving.versions import versions_in
 
 
 @dataclass(frozen=True)
@@ -76,8 +77,7 @@ def _from_folder(folder: Path, weights: str | None) -> Predictor:
     for name, row in FORMATS.items():
         if (folder / row.files[0]).is_file():
             return _from_export(folder, name)
-    found = [path.parent for file in LAST_FILES for path in folder.glob(f"*/{file}")]
-    versions = sorted((path for path in found if path.name.isdecimal()), key=lambda p: int(p.name))
+    versions = versions_in(folder)
     advice = f"Did you mean {versions[-1]}?" if versions else "Train or export one first."
     raise ValueError(
         f"{folder} holds neither a run (config.json) nor an export ({', '.join(LAST_FILES)}); "
@@ -119,8 +119,7 @@ def _from_export(folder: Path, name: str) -> Predictor:
         scorer = partial(_ask, LocalTransport(folder), about.get("limits", {}))
     else:
         scorer = partial(_call_session, open_session(folder, name))
-    described = {name: _tupled(value) for name, value in about["preprocessing"].items()}
-    numbers = Preprocessing(**described)
+    numbers = preprocessing_of(about)
     # A SavedModel of RGB takes whole frames, all others crops: flow is of cropped frames.
     if name != "tf" or numbers.takes_flow:
         scorer = _cropped(scorer, numbers, about.get("flow_method", ""))
@@ -144,10 +143,6 @@ def _ask(model: LocalTransport, limits: dict, clips: np.ndarray) -> np.ndarray:
         refused = error.code == "INVALID_ARGUMENT"
         told = "the model refuses it" if refused else f"TensorFlow fails ({error.code})"
         raise ServerError(error.code, error.detail, f"{told}: {error.fault}") from None
-
-
-def _tupled(value):
-    return tuple(value) if isinstance(value, list) else value
 
 
 def _from_zoo(row: Weights) -> Predictor:

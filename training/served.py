@@ -1,11 +1,10 @@
 """A network that a server has, ready to be shown videos that are decoded here."""
 
-from r21d_keras.zoo.preprocessing import Preprocessing
-
 from .data.frames import center_crop
 from .flow.methods import check_method, clip_flow
 from .flow.streams import frames_shown
 from .predictor import Predictor
+from .serving.about import preprocessing_of
 from .serving.client import Client
 
 
@@ -17,12 +16,7 @@ def served_predictor(client: Client) -> Predictor:
         ValueError: flow that cannot be computed here.
     """
     about = client.about
-    numbers = Preprocessing(
-        **{
-            name: tuple(value) if isinstance(value, list) else value
-            for name, value in about["preprocessing"].items()
-        }
-    )
+    numbers = preprocessing_of(about)
     scorer = client.probabilities
     if numbers.takes_flow:
         method, side = about["flow_method"], numbers.crop_size

@@ -27,13 +27,18 @@ class Preprocessing:
         """Whether the input is optical flow, of 2 channels, and not RGB video."""
         return len(self.mean) == 2
 
+    @property
+    def keeps_shape(self) -> bool:
+        """Whether frames keep their shape when they are resized: `resize` is a shorter side."""
+        return isinstance(self.resize, int)
+
     def resized(self, height: int, width: int) -> tuple[int, int]:
         """(height, width) in pixels to which frames of this height and width are resized.
 
         A shorter side fixes the longer one, rounded down: GluonCV's get_resize_sizes (torch/data/
         transforms/videotransforms/functional.py) and torchvision's Resize do the same.
         """
-        if not isinstance(self.resize, int):
+        if not self.keeps_shape:
             return tuple(self.resize)
         longer = self.resize * max(height, width) // min(height, width)
         return (self.resize, longer) if height <= width else (longer, self.resize)

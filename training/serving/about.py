@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 
 from r21d_keras import __version__
+from r21d_keras.zoo.preprocessing import Preprocessing
 
 from .names import CLASSES, METADATA
 from .servable import Servable
@@ -40,6 +41,15 @@ def read_about(version: Path) -> dict:
     if absent:
         raise ValueError(f"{path} lacks {', '.join(absent)}. Export the network again.")
     return said
+
+
+def preprocessing_of(said: dict) -> Preprocessing:
+    """The numbers of a network, of what `about` says, from a file or a server."""
+    numbers = {
+        name: tuple(value) if isinstance(value, list) else value  # JSON has no tuples
+        for name, value in said["preprocessing"].items()
+    }
+    return Preprocessing(**numbers)
 
 
 _NEEDED = ("variant", "clip_frames", "any_length", "short_video", "preprocessing", "classes")

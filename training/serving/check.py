@@ -34,7 +34,7 @@ _THERE = "has the model"
 _AT_ONCE, _REQUESTS = 8, 32  # threads, and what they ask together
 _ADDED = {"warmed_up_batch_sizes"}  # to what `describe` tells, by later versions of this package
 _NO_VERSION = 2**62
-_SHOWN = 120  # characters of a server's words
+_SHOWN = 160  # characters of a detail, which may be a server's words
 
 
 @dataclass(frozen=True)
@@ -200,19 +200,18 @@ class _Checks:
             return ""
         # Python looks before the graph does, here and in KServe, and says it in its own words: of
         # KServe's answers it is a part, of the files it says nothing.
-        if self._address and not self._is_kserve:
+        if self._address is None:
+            raise _LeftOut(f"Python refuses it before the graph: {fault}")
+        if not self._is_kserve:
             raise WrongError(f"refused, but not as {case.words!r}: {fault}")
-        if self._is_kserve:
-            return f"in other words, {_cut(fault)}"
-        raise _LeftOut(f"Python refuses it before the graph: {_cut(fault)}")
+        return f"in other words, {fault}"
 
     def _unknown_signature(self) -> str:
         case = shortest(self._about)
-        fault = fault_of(
+        return fault_of(
             lambda: self._asked.predict("no_such", case.inputs, self._timeout_s),
             ("FAILED_PRECONDITION", "INVALID_ARGUMENT", "NOT_FOUND"),
         )
-        return _cut(fault)
 
     def _unknown_version(self) -> str:
         if self._is_kserve:
@@ -225,20 +224,19 @@ class _Checks:
     def _absent(self, address: Address) -> str:
         transport, case = connect(address), shortest(self._about)
         try:
-            fault = fault_of(
+            return fault_of(
                 lambda: transport.predict(SERVING_DEFAULT, case.inputs, self._timeout_s),
                 ("NOT_FOUND",),
             )
-            return _cut(fault)
         finally:
             transport.close()
 
 
 def _outcome(name: str, check: Callable[[], str]) -> Outcome:
     try:
-        return Outcome(name, PASSED, check())
+        return Outcome(name, PASSED, _cut(check()))
     except _LeftOut as reason:
-        return Outcome(name, LEFT_OUT, str(reason))
+        return Outcome(name, LEFT_OUT, _cut(str(reason)))
     except (WrongError, ServerError) as error:
         return _failed(name, error)
 

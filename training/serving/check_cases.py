@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from .about import preprocessing_of
 from .names import (
     CLIPS,
     CLIPS_FLOAT,
@@ -86,7 +87,7 @@ def _refused_pixels(about: dict) -> Iterator[Case]:
     yield Case("4K", default, large, "of 2160x3840 pixels", rest=False)
     half = np.full((1, few, 16, 16, 3), 0.5, np.float32)
     yield Case("another type", default, half, "uint8")
-    if not isinstance(about["preprocessing"]["resize"], list):  # what keeps its shape
+    if preprocessing_of(about).keeps_shape:
         side, times = about["limits"]["min_side"], about["limits"]["max_aspect"] + 1
         flat = np.zeros((1, few, side, side * times, 3), none)
         yield Case("flat frames", default, flat, f"a side at most {times - 1} times the other")

@@ -28,8 +28,7 @@ def decoded(frames_bytes: tf.Tensor, numbers: Preprocessing, limits: Limits):
 
     def one(octets):
         height, width = _size(octets)
-        keeps_shape = isinstance(numbers.resize, int)
-        fine = checks.size_checked(height, width, keeps_shape, limits)
+        fine = checks.size_checked(height, width, numbers.keeps_shape, limits)
         octets = checks.gated(octets, *fine)
         # Accurate, as libjpeg and OpenCV decode; TensorFlow's default is a faster approximation.
         frame = tf.io.decode_jpeg(octets, 3, dct_method="INTEGER_ACCURATE")  # PNG too

@@ -85,7 +85,7 @@ def _seen(servable: Servable) -> str:
     resize = numbers.resize
     to = (
         f"{resize} pixels at the shorter side"
-        if isinstance(resize, int)
+        if numbers.keeps_shape
         else (f"{resize[0]}x{resize[1]}")
     )
     side = numbers.crop_size
@@ -101,7 +101,7 @@ def _refused(servable: Servable) -> str:
     limits = servable.limits
     if servable.stream == "flow":
         return ""
-    keeps_shape = isinstance(servable.preprocessing.resize, int)
+    keeps_shape = servable.preprocessing.keeps_shape
     flat = f"a side more than {limits.max_aspect} times the other, " if keeps_shape else ""
     sides = f"below {limits.min_side} or above {limits.max_side} pixels"
     return f"bytes that are no picture, frames with sides\n{sides}, {flat}"

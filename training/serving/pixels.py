@@ -22,7 +22,7 @@ def seen(frames: tf.Tensor, numbers: Preprocessing) -> tf.Tensor:
 
 def _resized(height, width, numbers: Preprocessing):
     """`Preprocessing.resized` of sizes that are known when a request comes."""
-    if not isinstance(numbers.resize, int):
+    if not numbers.keeps_shape:
         return tf.constant(numbers.resize)
     short = numbers.resize
     longer = short * tf.maximum(height, width) // tf.minimum(height, width)

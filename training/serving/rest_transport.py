@@ -1,10 +1,12 @@
 """TensorFlow Serving's REST interface, of which KServe's V1 protocol is a part."""
 
 import base64
+import contextlib
 import json
 import threading
 import time
 import weakref
+from collections.abc import Iterator
 from urllib.parse import quote
 
 import numpy as np
@@ -62,15 +64,13 @@ class RestTransport:
         ]
         body = json.dumps({"signature_name": signature, "instances": rows})
         answer = self._ask("POST", f"{self._model()}:predict", timeout_s, body)
-        try:
+        with _read_as_known():
             return _outputs(answer["predictions"], _ONLY.get(signature, ""))
-        except (KeyError, IndexError, TypeError, ValueError) as error:
-            raise _senseless(f"{type(error).__name__} {error}") from None
 
     def signatures(self, timeout_s: float) -> dict[str, tuple[dict[str, Spec], dict[str, Spec]]]:
         """As Transport says."""
         answer = self._ask("GET", f"{self._model()}/metadata", timeout_s)
-        try:
+        with _read_as_known():
             return {
                 name: tuple(
                     {key: spec_of_json(info) for key, info in signature.get(side, {}).items()}
@@ -78,17 +78,13 @@ class RestTransport:
                 )
                 for name, signature in answer["metadata"]["signature_def"]["signature_def"].items()
             }
-        except (KeyError, TypeError, AttributeError, ValueError) as error:
-            raise _senseless(f"{type(error).__name__} {error}") from None
 
     def versions(self, timeout_s: float, model: str | None = None) -> dict[int | None, str]:
         """As Transport says."""
         answer = self._ask("GET", f"/{quote(model or self._address.model)}", timeout_s)
         if "model_version_status" in answer:
-            try:
+            with _read_as_known():
                 return {int(row["version"]): row["state"] for row in answer["model_version_status"]}
-            except (KeyError, TypeError, ValueError) as error:
-                raise _senseless(f"{type(error).__name__} {error}") from None
         if "ready" in answer:  # KServe, which has one of each model
             return {None: "AVAILABLE" if answer["ready"] in (True, "True") else "LOADING"}
         raise _senseless("neither model_version_status nor ready")
@@ -144,8 +140,8 @@ def _broken(error: Exception) -> ServerError:
     kinds = requests.exceptions
     if isinstance(error, kinds.InvalidURL):  # whose words have the password in them
         return ServerError("FAILED_PRECONDITION", "the URL is none that HTTP can use")
-    asked = isinstance(error, kinds.SSLError) or not isinstance(error, _PASSING)
-    if isinstance(error, requests.RequestException) and asked:
+    passing = isinstance(error, _PASSING) and not isinstance(error, kinds.SSLError)
+    if isinstance(error, requests.RequestException) and not passing:
         return ServerError("FAILED_PRECONDITION", f"{type(error).__name__}: {error}")
     return ServerError("UNAVAILABLE", f"{type(error).__name__}: {error}")
 
@@ -189,6 +185,15 @@ def _array(values: list) -> np.ndarray:
         octets = [text.encode() for text in array.ravel().tolist()]
         return np.array(octets, object).reshape(array.shape)
     return array.astype(np.float32)
+
+
+@contextlib.contextmanager
+def _read_as_known() -> Iterator[None]:
+    """Says of an answer that is of another form whose it is not."""
+    try:
+        yield
+    except (AttributeError, LookupError, TypeError, ValueError) as error:
+        raise _senseless(f"{type(error).__name__} {error}") from None
 
 
 def _senseless(what: str) -> ServerError:

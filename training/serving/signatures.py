@@ -78,11 +78,10 @@ class Signatures:
         batch, frames, height, width, channels = checks.dimensions(
             clips, names.CLIPS, "batch, frames, height, width, 3"
         )
-        keeps_shape = isinstance(self._numbers.resize, int)
         clips = checks.gated(
             clips,
             *self._lengths(batch, frames),
-            *checks.size_checked(height, width, keeps_shape, self._limits),
+            *checks.size_checked(height, width, self._numbers.keeps_shape, self._limits),
             checks.require(
                 tf.equal(channels, 3), "clips of {} channels: expected 3, RGB, last", channels
             ),

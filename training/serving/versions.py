@@ -106,6 +106,12 @@ def number_of(version: Path) -> int | None:
     return int(name) if name.isdecimal() else None
 
 
+def versions_in(folder: Path, files: tuple[str, ...] = LAST_FILES) -> list[Path]:
+    """The versions in a folder that hold one of the files, the newest last."""
+    found = {path.parent for file in files for path in folder.glob(f"*/{file}")}
+    return sorted((path for path in found if path.name.isdecimal()), key=number_of)
+
+
 def version_in(folder: str | os.PathLike) -> Path:
     """The version to check with: `folder` itself, or the newest in it.
 
@@ -118,14 +124,10 @@ def version_in(folder: str | os.PathLike) -> Path:
             "here, and name that folder."
         )
     folder = Path(folder)
-    found = [
-        path.parent for path in folder.glob(f"*/{SAVED_MODEL}") if path.parent.name.isdecimal()
-    ]
-    if (folder / SAVED_MODEL).is_file():
-        found = [folder]
+    found = [folder] if (folder / SAVED_MODEL).is_file() else versions_in(folder, (SAVED_MODEL,))
     if not found:
         raise ValueError(f"{folder} holds no version; expected the --out of `r21d export`.")
-    version = max(found, key=lambda path: number_of(path) or 0)
+    version = found[-1]
     if not (version / METADATA).is_file():
         raise ValueError(f"{version} has no {METADATA}; expected what `r21d export` wrote.")
     if absent := {"limits", "warmed_up_batch_sizes"} - set(read_about(version)):
