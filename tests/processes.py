@@ -6,6 +6,7 @@ import os
 import pathlib
 import signal
 import sys
+from concurrent.futures import ProcessPoolExecutor
 
 _IMPORTED = ("r21d_keras.training.train", "r21d_keras.training.cli", "tests.processes")
 
@@ -33,6 +34,12 @@ def run(arguments: list[str], output: pathlib.Path, ends=(), environment=None) -
     process = start(arguments, output, ends, environment)
     process.join(timeout=600)
     return process.exitcode
+
+
+def result(function, *arguments):
+    """What a function of a module returns or raises there."""
+    with ProcessPoolExecutor(1, mp_context=_context()) as pool:
+        return pool.submit(function, *arguments).result(timeout=600)
 
 
 def _main(arguments, output, ends, environment):

@@ -5,7 +5,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 
 import pytest
 import requests
@@ -16,6 +15,7 @@ from tests import buckets
 from tests.conftest import SMALL_RUN
 from tests.moody_server import STALLED, WELL
 from tests.preparing import plan_of
+from tests.waits import until
 
 FILES = """
 import sys
@@ -120,11 +120,7 @@ def killed_after(server, arguments, epochs):
     """Trains until the bucket has the state after so many epochs, then kills the process."""
     process = python(server, "-m", "r21d_keras.training.cli", *arguments)
     wanted = f"/bucket/run/checkpoints/ckpt-{epochs}.index"
-    end_s = time.monotonic() + 300
-    while ("PUT", wanted) not in server.requests:
-        assert process.poll() is None, process.stderr.read()
-        assert time.monotonic() < end_s
-        time.sleep(0.02)
+    until(lambda: ("PUT", wanted) in server.requests, [process])
     process.send_signal(signal.SIGKILL)
     process.communicate()
 
@@ -178,10 +174,7 @@ def test_a_bucket_that_fails_in_mid_run_is_an_error(s3):
     arguments = small("s3://bucket/records", "s3://bucket/failing", epochs=60)
     s3.requests.clear()
     process = python(s3, "-m", "r21d_keras.training.cli", *arguments, R21D_REMOTE_TIMEOUT_S="4")
-    end_s = time.monotonic() + 300
-    while ("PUT", "/bucket/failing/checkpoints/ckpt-1.index") not in s3.requests:
-        assert process.poll() is None and time.monotonic() < end_s, process.stderr.read()
-        time.sleep(0.02)
+    until(lambda: ("PUT", "/bucket/failing/checkpoints/ckpt-1.index") in s3.requests, [process])
     s3.mood = 503
     _, error = process.communicate(timeout=300)
     assert process.returncode == 1 and "s3://bucket/" in error.splitlines()[-1], error

@@ -3,7 +3,6 @@
 import os
 import pathlib
 import sys
-import time
 from concurrent.futures import ThreadPoolExecutor
 
 import filelock
@@ -12,6 +11,7 @@ import pytest
 from r21d_keras.zoo import cache
 from r21d_keras.zoo.errors import CheckpointError, DownloadError
 from tests.cached_rows import BODY, NAME, OTHER, SHA256, SHA256_OTHER, assert_says, get, row_of
+from tests.waits import until
 
 
 @pytest.fixture
@@ -43,9 +43,8 @@ def test_who_waits_for_another_process_says_so(home, row, caplog):
     with ThreadPoolExecutor(1) as pool:
         with lock:
             waiting = pool.submit(get, row)
-            while "Waiting for another process" not in caplog.text:
-                time.sleep(0.01)
-                assert not waiting.done()
+            until(lambda: "Waiting for another process" in caplog.text or waiting.done())
+            assert not waiting.done()
         assert waiting.result().read_bytes() == BODY
 
 

@@ -16,6 +16,7 @@ from r21d_keras.training.state.place import Place
 from r21d_keras.training.state.shelf import Shelf
 from tests import processes
 from tests.test_mid_epoch import arguments
+from tests.waits import until
 from tests.workers import tf_configs
 
 RESTARTS = 20 if KERAS3 else 6
@@ -35,9 +36,7 @@ def test_workers_that_are_killed_again_and_again_end_with_the_weights_of_others(
         before = done(killed)
         pair = start(tiny_videos, killed, tmp_path)
         victim, steps = draw.randrange(2), draw.randrange(1, 4)
-        while done(killed) < before + steps:
-            assert all(process.is_alive() for process in pair), said(tmp_path)
-            time.sleep(0.002)
+        wait_for(killed, before + steps, pair, tmp_path)
         time.sleep(draw.uniform(0.0, 0.03))
         pair[victim].kill()
         codes = [ended(process) for process in pair]
@@ -58,9 +57,7 @@ def test_workers_that_are_killed_again_and_again_end_with_the_weights_of_others(
 
 def test_one_worker_that_is_asked_to_end_ends_all_at_one_step(tiny_videos, tmp_path):
     pair = start(tiny_videos, tmp_path / "run", tmp_path)
-    while not done(tmp_path / "run"):
-        assert all(process.is_alive() for process in pair), said(tmp_path)
-        time.sleep(0.002)
+    wait_for(tmp_path / "run", 1, pair, tmp_path)
     os.kill(pair[1].pid, signal.SIGTERM)
     assert [ended(process) for process in pair] == [PREEMPTED, PREEMPTED], said(tmp_path)
     place = max(Shelf(str(tmp_path / "run" / "checkpoints")).places())
@@ -99,6 +96,11 @@ def start(videos, root, folder, **more):
         processes.start(arguments(videos, root, **options), folder / f"log.{i}", (), variables)
         for i, variables in enumerate(tf_configs(2))
     ]
+
+
+def wait_for(root, steps, pair, folder):
+    """Until so many steps of the run are kept."""
+    until(lambda: done(root) >= steps, pair, lambda: said(folder))
 
 
 def ended(process):

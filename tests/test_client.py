@@ -4,7 +4,6 @@ The double has TensorFlow Serving's own message and service definitions: tests/s
 """
 
 import json
-import time
 
 import cv2
 import numpy as np
@@ -24,6 +23,7 @@ from r21d_keras.training.serving.transport import ServerError
 
 pytest.importorskip("tensorflow_serving.apis")  # of the extra servers
 from tests import serving_double as double_of  # noqa: E402
+from tests.waits import until
 
 
 @pytest.fixture(scope="module")
@@ -184,8 +184,7 @@ def test_a_new_version_is_answered_by_and_other_classes_are_noticed(tiny_run, tm
         assert client.probabilities(clips).shape == (2, 8)
         assert double.core.warmed == {("r2plus1d_10", 1): 16}  # 4 signatures, 4 batch sizes
         export(tiny_run(classes=("no", "yes")), double_of.warmed_up_little(tmp_path))
-        while client.versions().get(1) != "END":
-            time.sleep(0.05)
+        until(lambda: client.versions().get(1) == "END")
         assert client.versions()[2] == "AVAILABLE"
         with pytest.raises(ServerError, match="has got another model meanwhile"):
             client.probabilities(clips)
@@ -198,8 +197,7 @@ def test_a_new_version_that_is_to_be_shown_other_clips_is_noticed(tiny_run, tmp_
         clips = clips_of(2, 4, 36, 40, 3)
         client.probabilities(clips)
         export(tiny_run(frame_rate=7.5), double_of.warmed_up_little(tmp_path))
-        while client.versions().get(1) != "END":
-            time.sleep(0.05)
+        until(lambda: client.versions().get(1) == "END")
         for _ in range(2):  # it does not come to like it
             with pytest.raises(ServerError, match="meanwhile, which is to be shown other clips"):
                 client.probabilities(clips)
@@ -212,8 +210,7 @@ def test_clips_that_a_new_version_takes_are_sent(tiny_run, tmp_path, monkeypatch
         with pytest.raises(ValueError, match=r"expected float32 \(N, T, 32, 32, 3\)"):
             client.predict(prepared, "clips_float")
         export(tiny_run(crop_size=24), tmp_path)
-        while client.versions().get(1) != "END":
-            time.sleep(0.05)
+        until(lambda: client.versions().get(1) == "END")
         monkeypatch.setattr("r21d_keras.training.serving.client.ABOUT_S", 0.0)
         assert client.predict(prepared, "clips_float")["probabilities"].shape == (1, 8)
 

@@ -2,15 +2,19 @@
 
 import contextlib
 import dataclasses
+import os
 import pathlib
 import shutil
+import signal
 import subprocess
 import sys
+import threading
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
+from r21d_keras.training.commands.command import LOST
 from r21d_keras.training.config import ConfigError
 from r21d_keras.training.data.datasets import load_dataset
 from r21d_keras.training.data.pipeline import BadVideos, train_batches
@@ -20,8 +24,11 @@ from r21d_keras.training.model_dir import load_run
 from r21d_keras.training.records import service
 from r21d_keras.training.records.prepare import prepare
 from r21d_keras.training.train import train
+from tests import processes
+from tests.conftest import SMALL_RUN
 from tests.preparing import plan_of
-from tests.workers import free_ports
+from tests.waits import code_of, until
+from tests.workers import command_line, free_ports, running
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 # The sizes of tests/preparing.py's records.
@@ -41,14 +48,14 @@ def served():
     """The address of a dispatcher with two workers, and these three processes."""
     (port,) = free_ports(1)
     script = [sys.executable, str(ROOT / "examples" / "data_service.py")]
-    processes = []
+    serving = []
     with contextlib.ExitStack() as held:
         for arguments in ([str(port)], *2 * [["0", f"localhost:{port}"]]):
             process = subprocess.Popen([*script, *arguments], stdout=subprocess.PIPE, text=True)
-            processes.append(held.enter_context(process))
+            serving.append(held.enter_context(process))
             held.callback(process.kill)
             assert process.stdout.readline().split()[0] in ("dispatcher", "worker")
-        yield f"localhost:{port}", processes
+        yield f"localhost:{port}", serving
 
 
 @pytest.fixture(scope="module")
@@ -107,22 +114,54 @@ def test_a_training_by_way_of_it_ends_with_the_same_weights(make_config, records
 
 @pytest.mark.parametrize("killed", [1, 2])
 def test_killed_workers_of_the_service_end_the_training_in_time(make_config, records, killed):
-    with served() as (address, processes):
+    """In a process of its own: TensorFlow goes on looking for a service that is gone."""
+    with served() as (address, serving):
         config = make_config(records=str(records), videos="", data_service=address)
         config = dataclasses.replace(config, worker_timeout_s=10.0, clips_per_epoch=4000)
-        videos, ended = load_dataset(config, "train"), BadVideos()
-        batches = iter(service.service_batches(videos, config, 0, ended, 0, Part()))
-        next(batches)
-        for process in processes[-killed:]:
-            process.kill()
-        try:
-            left = len(list(batches))
-        except tf.errors.OpError:
-            assert isinstance(ended.fatal, WorkerLostError)
-            said = f"The tf.data service at {address} has not given all clips"
-            assert said in str(ended.fatal)
-        else:  # the one that was killed had not been given a step yet, and the other does them all
-            assert (killed, left, ended.fatal) == (1, 999, None)
+        victims = [process.pid for process in serving[-killed:]]
+        left, fatal = processes.result(without_workers, config, victims)
+    if fatal is None:  # the one that was killed had not been given a step, and the other does all
+        assert (killed, left) == (1, 999)
+    else:
+        assert f"The tf.data service at {address} has not given all clips" in str(fatal)
+
+
+def without_workers(config, victims):
+    """Batches left, or the loss that ends them, once these workers are killed behind the first."""
+    videos, ended = load_dataset(config, "train"), BadVideos()
+    batches = iter(service.service_batches(videos, config, 0, ended, 0, Part()))
+    next(batches)
+    for victim in victims:
+        os.kill(victim, signal.SIGKILL)
+    try:
+        return len(list(batches)), None
+    except tf.errors.OpError:
+        assert isinstance(ended.fatal, WorkerLostError)
+        return None, ended.fatal
+
+
+def test_a_training_whose_service_is_gone_ends_with_its_code(make_config, records, tmp_path):
+    options = {**SMALL_RUN, **OPTIONS, "records": records, "epochs": 1000, "worker_timeout_s": 3}
+    with served() as (address, serving):
+        options |= {"data_service": address, "model_dir": tmp_path / "run"}
+        with running([command_line(options)], [{}], tmp_path) as (training,):
+            log = tmp_path / "log.0"
+            until(lambda: "Epoch 2/" in log.read_text("utf-8"), [training])
+            for process in serving[1:]:
+                process.kill()
+            assert code_of(training) == LOST, log.read_text("utf-8")
+    assert "nothing has come for worker_timeout_s=3. Start its w" in log.read_text("utf-8")
+
+
+def test_an_epoch_that_is_broken_off_leaves_no_thread(make_config, records, address):
+    config = make_config(records=str(records), videos="", data_service=address)
+    config = dataclasses.replace(config, clips_per_epoch=4000)
+    videos = load_dataset(config, "train")
+    batches = iter(service.service_batches(videos, config, 0, BadVideos(), 0, Part()))
+    next(batches)
+    assert "data service" in {thread.name for thread in threading.enumerate()}
+    del batches
+    until(lambda: "data service" not in {thread.name for thread in threading.enumerate()})
 
 
 def test_records_that_its_workers_cannot_read_are_named(make_config, records, address, tmp_path):

@@ -20,6 +20,7 @@ from r21d_keras.training.pace import RECENT_S, Pace
 from r21d_keras.training.run_folder import ModelDir
 from r21d_keras.training.state.place import Place
 from tests.loops import batches, linear_model, make_loop
+from tests.waits import until
 
 CLIPS = 29  # three batches of 8 and one of 5
 
@@ -135,8 +136,8 @@ def test_it_beats_while_nothing_moves(folder, monkeypatch):
     monkeypatch.setattr("r21d_keras.training.callbacks.heart.BEAT_S", 0.01)
     with Heart(make_loop(linear_model), folder, CLIPS, validates=False):
         first = read_heartbeat(folder)
-        while (later := read_heartbeat(folder)).beat_at < first.beat_at + 0.1:
-            pass
+        until(lambda: read_heartbeat(folder).beat_at >= first.beat_at + 0.1)
+        later = read_heartbeat(folder)
     assert later.moved_at == first.moved_at
 
 

@@ -6,7 +6,6 @@ import re
 import shutil
 import subprocess
 import sys
-import time
 from concurrent.futures import ThreadPoolExecutor
 
 import filelock
@@ -26,6 +25,7 @@ from tests.cached_rows import (
     row_of,
 )
 from tests.http_server import Answer
+from tests.waits import until
 
 
 @pytest.fixture
@@ -257,9 +257,8 @@ def test_filling_the_cache_itself_waits_for_who_works_there(home, row, caplog):
     with ThreadPoolExecutor(1) as pool:
         with filelock.FileLock(folder / f"{NAME}.lock"):
             waiting = pool.submit(cache.fill_mirror, [row], folder)
-            while "Waiting for another process" not in caplog.text:
-                time.sleep(0.01)
-                assert not waiting.done()
+            until(lambda: "Waiting for another process" in caplog.text or waiting.done())
+            assert not waiting.done()
             assert os.listdir(folder) == [f"{NAME}.lock"]
         waiting.result()
     assert (folder / NAME).read_bytes() == BODY and get(row).read_bytes() == BODY

@@ -1,7 +1,6 @@
 import os
 import subprocess
 import sys
-import time
 from concurrent.futures import ThreadPoolExecutor
 
 import cv2
@@ -13,6 +12,7 @@ from r21d_keras.training.data.draws import generator
 from r21d_keras.training.data.frames import resize_clip
 from r21d_keras.training.data.shapes import SIDE, draw_frames, random_look
 from r21d_keras.training.data.video import probe, read_clip
+from tests.waits import until
 
 LABEL = {name: label for label, name in enumerate(motion.CLASSES)}
 
@@ -145,8 +145,7 @@ motion.write_videos(sys.argv[1], 2000, 0)
 
 def test_a_killed_writer_leaves_no_half_folder(tmp_path):
     writer = subprocess.Popen([sys.executable, "-c", WRITER, str(tmp_path / "videos")])
-    while writer.poll() is None and not list(tmp_path.glob("videos.making-*/left/*_005.mp4")):
-        time.sleep(0.02)
+    until(lambda: list(tmp_path.glob("videos.making-*/left/*_005.mp4")), [writer])
     writer.kill()
     writer.wait()
     assert not (tmp_path / "videos").exists()

@@ -14,6 +14,7 @@ from r21d_keras.training.records.plan import Item
 from r21d_keras.training.records.pool import CRASHED, encode_all
 from r21d_keras.training.records.prepare import prepare
 from tests.preparing import contents, failing, noted, padded, plan_of, unpicklable
+from tests.waits import until
 
 LARGE = 3_000_000  # bytes: far more than a pipe holds
 
@@ -51,8 +52,7 @@ def test_closed_while_large_records_are_sent(tmp_path):
 def test_killed_while_they_send_their_videos_are_encoded_anew(tmp_path):
     results = encode_all(items(6), functools.partial(noted, tmp_path, LARGE), 2)
     found = [next(results)]
-    while len(list(tmp_path.iterdir())) < 3:  # both have another one, which nobody takes yet
-        time.sleep(0.01)
+    until(lambda: len(list(tmp_path.iterdir())) == 3)  # both have another, which nobody takes yet
     time.sleep(0.1)
     for process in children():
         process.kill()

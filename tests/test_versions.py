@@ -6,7 +6,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 
 import pytest
 
@@ -16,6 +15,7 @@ from r21d_keras.training.remote import files
 from r21d_keras.training.serving.names import SAVED_MODEL
 from r21d_keras.training.serving.saved_model import export
 from r21d_keras.training.serving.versions import new_version
+from tests.waits import until
 
 
 def numbers(out):
@@ -146,9 +146,7 @@ def test_a_watching_server_never_sees_half_a_model(tiny_run, tmp_path):
     """Killed at its work it leaves no version; the next is whole as soon as it can be seen."""
     run, out = tiny_run(variant="f_r2d_10"), tmp_path / "models"
     killed = started(run, out)
-    while not list(out.glob(".unfinished.*/*")):
-        assert killed.poll() is None
-        time.sleep(0.01)
+    until(lambda: list(out.glob(".unfinished.*/*")), [killed])
     killed.send_signal(signal.SIGKILL)
     killed.wait()
     assert numbers(out) == [] and len(list(out.glob(".unfinished.*"))) == 1

@@ -17,6 +17,7 @@ from r21d_keras.training.watch.feed import Feed, Segment
 from r21d_keras.training.watch.reading import Reader
 from r21d_keras.training.watch.source import find_source
 from r21d_keras.zoo.preprocessing import KINETICS
+from tests.waits import until
 
 
 class Stamped:
@@ -286,8 +287,7 @@ def test_a_folder_that_goes_away_and_comes_back_is_told(tmp_path):
     thread = Reader(find_source(str(folder)), feed, KINETICS, 5.0, told.append).start()
     for act, kind in ((folder.rmdir, "lost"), (folder.mkdir, "back")):
         act()
-        while not told or told[-1].kind != kind:
-            time.sleep(0.02)
+        until(lambda kind=kind: told and told[-1].kind == kind)
     feed.close()
     thread.join()
     assert [event.kind for event in told] == ["lost", "back"]

@@ -4,7 +4,6 @@ import json
 import pathlib
 import shutil
 import signal
-import time
 
 import numpy as np
 import pytest
@@ -17,6 +16,7 @@ from r21d_keras.training.recipes import resolve
 from r21d_keras.training.train import train
 from tests.conftest import SMALL_RUN
 from tests.loops import largest_difference, moved
+from tests.waits import code_of, until
 from tests.workers import command_line, running, slurm_variables, tf_configs, train_together
 
 # Batches of 4 and a last one of 2.
@@ -137,7 +137,7 @@ def test_workers_that_differ_refuse_to_train_and_each_says_in_what(options, tmp_
         command_line({**options, **both, "model_dir": "/nowhere", "seed": 3, "videos": str(other)}),
     ]
     with running(commands, tf_configs(2), tmp_path) as processes:
-        assert [process.wait() for process in processes] == [FAILED, FAILED]
+        assert [code_of(process) for process in processes] == [FAILED, FAILED]
     for index in (0, 1):
         error = (tmp_path / f"log.{index}").read_text("utf-8").splitlines()[-1]
         assert "The workers do not agree: seed is 0 on worker 0 (127.0.0.1:" in error
@@ -159,7 +159,7 @@ def test_what_one_worker_cannot_do_ends_all(options, tmp_path):
         for index in (0, 1)
     ]
     with running(commands, tf_configs(2), tmp_path) as processes:
-        assert [process.wait() for process in processes] == [FAILED, FAILED]
+        assert [code_of(process) for process in processes] == [FAILED, FAILED]
     first, second = [(tmp_path / f"log.{i}").read_text("utf-8").splitlines()[-1] for i in (0, 1)]
     assert "Stopped because worker 1 (127.0.0.1:" in first and "absent" in first
     assert "Stopped" not in second and "absent" in second
@@ -170,7 +170,7 @@ def test_a_worker_that_never_comes_is_named(options, tmp_path):
     command = command_line({**options, **wanted, "model_dir": str(tmp_path / "run")})
     chief, absent = tf_configs(2)
     with running([command], [chief], tmp_path) as processes:
-        assert processes[0].wait() == LOST
+        assert code_of(processes[0]) == LOST
     error = (tmp_path / "log.0").read_text("utf-8").splitlines()[-1]
     address = json.loads(absent["TF_CONFIG"])["cluster"]["worker"][1]
     assert f"within worker_timeout_s=2: missing worker 1 ({address})" in error
@@ -183,11 +183,9 @@ def test_when_a_worker_is_killed_the_other_says_so_and_the_job_goes_on(
     run, wanted = tmp_path / "run", {**options, **FAST}
     command = command_line({**wanted, "strategy": "multi_worker_mirrored", "model_dir": str(run)})
     with running([command] * 2, tf_configs(2), tmp_path) as processes:
-        while not list(run.glob("checkpoints/ckpt-*.index")):
-            assert all(process.poll() is None for process in processes)
-            time.sleep(0.01)
+        until(lambda: list(run.glob("checkpoints/ckpt-*.index")), processes)
         processes[victim].send_signal(signal.SIGKILL)
-        assert processes[1 - victim].wait() == LOST
+        assert code_of(processes[1 - victim]) == LOST
     error = (tmp_path / f"log.{1 - victim}").read_text("utf-8").splitlines()[-1]
     assert f"Worker {victim} (127.0.0.1:" in error and "has ended" in error
     ((first, _), (second, _)), _ = train_together(wanted, tf_configs(2), tmp_path)

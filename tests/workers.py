@@ -13,6 +13,8 @@ import socket
 import subprocess
 import sys
 
+from tests.waits import code_of
+
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 
 
@@ -52,7 +54,8 @@ def slurm_variables(count):
 
 def start(arguments, variables, log):
     """A Python process with these arguments; what it says goes to the file `log`."""
-    environment = {**os.environ, **variables, "PYTHONPATH": os.pathsep.join([str(ROOT), *sys.path])}
+    path = os.pathsep.join([str(ROOT), *sys.path])
+    environment = {**os.environ, **variables, "PYTHONPATH": path, "PYTHONFAULTHANDLER": "1"}
     with open(log, "w", encoding="utf-8") as file:
         command = [sys.executable, *arguments]
         return subprocess.Popen(command, env=environment, stdout=file, stderr=subprocess.STDOUT)
@@ -96,7 +99,7 @@ def train_together(options, environments, folder, stop_after=None):
     if stop_after:
         commands[-1].append(str(stop_after))
     with running(commands, environments, folder) as processes:
-        codes = [process.wait() for process in processes]
+        codes = [code_of(process) for process in processes]
     logs = "\n".join(path.read_text("utf-8") for path in sorted(folder.glob("log.*")))
     assert codes == [0] * len(codes), logs
     return [found(folder / f"{index}.npz") for index in range(len(codes))], folder / "run"

@@ -4,6 +4,7 @@ These run TensorFlow and no Python of ours. So which bytes, frames and square ma
 worked out here, by the code that reads clips in other trainings, and done there.
 """
 
+import contextlib
 import functools
 import queue
 import socket
@@ -34,6 +35,7 @@ VIDEO = PLACE.index("video")
 BLOCK = 64  # steps that the service is told of at once, and that may wait here for an earlier one
 
 _ASK_S = 5.0  # in which the dispatcher has to take a call
+_END_S = 2.0  # in which a thread ends, unless the service is gone
 _UNREADABLE = (tf.errors.InvalidArgumentError, tf.errors.NotFoundError, tf.errors.DataLossError)
 _PLAIN = (Augmentation(random_flip=False), Augmentation(random_flip=True))
 
@@ -118,15 +120,16 @@ class _Epoch:
         """Of each step its clips, uint8, their videos, and the size of the global batch."""
         firsts = range(first_step, self.num_steps, BLOCK)
         blocks = [range(first, min(first + BLOCK, self.num_steps)) for first in firsts]
-        begun = self._begun(blocks[0]) if blocks else None
-        for following in [*blocks[1:], None]:
-            sizes, rows, clips = begun
-            if following:  # the service works at it while this one is used up
-                begun = self._begun(following)
-            for step, decoded in enumerate(self._in_order(clips, len(rows))):
-                yield decoded, rows[step, : len(decoded), VIDEO].astype(np.int32), sizes[step]
+        with contextlib.ExitStack() as held:
+            begun = self._begun(blocks[0], held) if blocks else None
+            for following in [*blocks[1:], None]:
+                sizes, rows, clips = begun
+                if following:  # the service works at it while this one is used up
+                    begun = self._begun(following, held)
+                for step, decoded in enumerate(self._in_order(clips, len(rows))):
+                    yield decoded, rows[step, : len(decoded), VIDEO].astype(np.int32), sizes[step]
 
-    def _begun(self, steps: range):
+    def _begun(self, steps: range, held: contextlib.ExitStack):
         """Sizes of global batches, rows of the plan, and what comes of them from the service."""
         batch, count = self._config.global_batch_size, len(self._order)
         sizes = np.array([min(batch, count - step * batch) for step in steps], np.int64)
@@ -137,9 +140,11 @@ class _Epoch:
         for row, step, (first, end) in zip(rows, steps, bounds, strict=True):
             for i, example in enumerate(range(step * batch + first, step * batch + end)):
                 row[i] = self._told(example)
-        return sizes, rows, _fetched(self._remote(rows, counts))
+        fetched = _Fetched(self._remote(rows, counts))
+        held.callback(fetched.close)
+        return sizes, rows, fetched
 
-    def _in_order(self, fetched: queue.Queue, steps: int) -> Iterator[np.ndarray]:
+    def _in_order(self, fetched: "_Fetched", steps: int) -> Iterator[np.ndarray]:
         """Clips of the steps 0 to `steps`; they come as workers of the service have done them."""
         waiting, wait_s = {}, self._config.worker_timeout_s
         for wanted in range(steps):
@@ -235,17 +240,42 @@ def _reader(paths: tuple[str, ...], spec: ClipSpec):
     return read
 
 
-def _fetched(dataset: tf.data.Dataset) -> queue.Queue:
-    """Elements (step, clips) as they come, or what ends them; TensorFlow itself waits for ever."""
-    found = queue.Queue(maxsize=2)
+class _Fetched:
+    """Elements (step, clips) of a dataset as they come, by a thread: TensorFlow may wait for ever.
 
-    def fetch():
+    Where the service is gone the thread stays in TensorFlow until the process ends.
+    """
+
+    def __init__(self, dataset: tf.data.Dataset):
+        self._found, self._over = queue.Queue(maxsize=2), threading.Event()
+        self._thread = threading.Thread(
+            target=self._fetch, args=[dataset], name="data service", daemon=True
+        )
+        self._thread.start()
+
+    def get(self, timeout: float) -> tuple[int, np.ndarray] | Exception:
+        """The next one, or what has ended them.
+
+        Raises:
+            queue.Empty: nothing has come for so many seconds.
+        """
+        return self._found.get(timeout=timeout)
+
+    def close(self) -> None:
+        """Nobody gets any more: the thread ends once it has what it has asked for."""
+        self._over.set()
+        with contextlib.suppress(queue.Empty):  # it may wait for room
+            while True:
+                self._found.get_nowait()
+        # Python may not end while it frees what it has of TensorFlow's.
+        self._thread.join(_END_S)
+
+    def _fetch(self, dataset: tf.data.Dataset) -> None:
         try:
             for step, clips in dataset:
-                found.put((int(step), clips.numpy()))
-            found.put(EOFError("a worker of it has ended with steps undone"))
+                self._found.put((int(step), clips.numpy()))
+                if self._over.is_set():
+                    return
+            self._found.put(EOFError("a worker of it has ended with steps undone"))
         except tf.errors.OpError as error:
-            found.put(error)
-
-    threading.Thread(target=fetch, name="data service", daemon=True).start()
-    return found
+            self._found.put(error)
