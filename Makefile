@@ -44,7 +44,7 @@ demo: $(venv)/.has-demo ## train, export and serve a small network on this machi
 
 test: $(venv)/.has-tests lint ## lint, then every test (STACK=card: on the old TensorFlow too)
 	@echo "==> tests on the $(stack) stack"
-	$(PY) -m pytest -n $(JOBS) --dist loadfile --durations=10 $(TESTS)
+	$(PY) -m pytest -n $(JOBS) --dist loadfile --max-worker-restart=0 --durations=10 $(TESTS)
 
 venv: $(venv)/.has-tests ## the virtual environment alone, with all that the tests need
 	@echo "==> $(venv) is ready: . $(venv)/bin/activate"
