@@ -99,6 +99,7 @@ class _Crew:
             self._alone.popleft()
         if self._alone:  # who is alone when its process crashes has crashed it
             if not any(worker.job for worker in self._workers):
+                self.close()  # one that was idle may be dead too, and is none to try it in
                 self._give(self._alone[0])
             return
         while len(self._jobs) < self._processes * AHEAD:
