@@ -116,11 +116,19 @@ def test_files_in_cloud_storage(tmp_path):
         assert "GOOGLE_APPLICATION_CREDENTIALS" in error.splitlines()[-1]
 
 
+def wait_for(server, path, process):
+    """Until the process has sent that file."""
+
+    def said():  # its end, if it has come: reading waits for it
+        return "" if process.poll() is None else process.stderr.read()
+
+    until(lambda: ("PUT", path) in server.requests, [process], said)
+
+
 def killed_after(server, arguments, epochs):
     """Trains until the bucket has the state after so many epochs, then kills the process."""
     process = python(server, "-m", "r21d_keras.training.cli", *arguments)
-    wanted = f"/bucket/run/checkpoints/ckpt-{epochs}.index"
-    until(lambda: ("PUT", wanted) in server.requests, [process])
+    wait_for(server, f"/bucket/run/checkpoints/ckpt-{epochs}.index", process)
     process.send_signal(signal.SIGKILL)
     process.communicate()
 
@@ -174,7 +182,7 @@ def test_a_bucket_that_fails_in_mid_run_is_an_error(s3):
     arguments = small("s3://bucket/records", "s3://bucket/failing", epochs=60)
     s3.requests.clear()
     process = python(s3, "-m", "r21d_keras.training.cli", *arguments, R21D_REMOTE_TIMEOUT_S="4")
-    until(lambda: ("PUT", "/bucket/failing/checkpoints/ckpt-1.index") in s3.requests, [process])
+    wait_for(s3, "/bucket/failing/checkpoints/ckpt-1.index", process)
     s3.mood = 503
     _, error = process.communicate(timeout=300)
     assert process.returncode == 1 and "s3://bucket/" in error.splitlines()[-1], error

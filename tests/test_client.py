@@ -20,10 +20,10 @@ from r21d_keras.training.serving.names import DESCRIBE, METADATA, SIGNATURES
 from r21d_keras.training.serving.saved_model import export
 from r21d_keras.training.serving.tensors import Spec
 from r21d_keras.training.serving.transport import ServerError
+from tests.waits import until
 
 pytest.importorskip("tensorflow_serving.apis")  # of the extra servers
 from tests import serving_double as double_of  # noqa: E402
-from tests.waits import until
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,6 @@ import os
 import socket
 import subprocess
 import sys
-import time
 
 import numpy as np
 import pytest
@@ -19,6 +18,7 @@ from r21d_keras.training.serving.names import BATCHING
 from r21d_keras.training.serving.saved_model import export
 from r21d_keras.training.serving.transport import ServerError
 from tests.conftest import ROOT
+from tests.waits import until
 
 pytest.importorskip("kserve")  # on the modern stack alone
 
@@ -48,18 +48,20 @@ def url(version, tmp_path_factory):
     try:
         with requests.Session() as session:
             session.trust_env = False  # no proxy
-            while process.poll() is None:
-                try:
-                    if session.get(f"{url}/v1/models/mine", timeout=10).status_code == 200:
-                        break
-                except requests.ConnectionError:
-                    time.sleep(0.1)
-        assert process.poll() is None, log.read_text()
+            until(lambda: answers(session, f"{url}/v1/models/mine"), [process], log.read_text)
         os.environ["no_proxy"] = os.environ["NO_PROXY"] = "127.0.0.1"
         yield f"{url}/mine"
     finally:
         process.kill()
         process.wait()
+
+
+def answers(session, url):
+    """Whether the server has the model."""
+    try:
+        return session.get(url, timeout=10).status_code == 200
+    except requests.ConnectionError:
+        return False
 
 
 def test_the_client_is_answered_as_by_the_saved_model(url, version):

@@ -22,6 +22,7 @@ from r21d_keras.training.watch.view import load_view
 from r21d_keras.training.watch.watch import WatchOptions, watch
 from tests.camera import Camera, camera
 from tests.http_server import Answer
+from tests.waits import until
 
 PATIENT = WatchOptions(stall_s=5.0, give_up_s=120.0)
 
@@ -243,15 +244,14 @@ def test_passwords_are_not_shown():
 
 def _until(told, kind, watched, answers):
     """Takes answers until the last event is of a kind, and one answer more where it is "back"."""
-    while not told or told[-1].kind != kind:
-        if kind == "lost":
-            time.sleep(0.1)  # nothing comes
-        else:
-            answers.append(next(watched))
-    if kind == "back":
-        piece = answers[-1].piece
-        while answers[-1].piece == piece == answers[0].piece:
-            answers.append(next(watched))
+    if kind == "lost":  # nothing comes
+        until(lambda: told and told[-1].kind == kind)
+        return
+    while told[-1].kind != kind:
+        answers.append(next(watched))
+    piece = answers[-1].piece
+    while answers[-1].piece == piece == answers[0].piece:
+        answers.append(next(watched))
 
 
 def _again(first: Camera) -> Camera:

@@ -20,11 +20,11 @@ def until(condition, processes=(), said=str):
 
 
 def code_of(process: subprocess.Popen) -> int:
-    """What a process exits with. One that hangs is aborted, and pytest shows what it has said."""
+    """What a process exits with. One that hangs is aborted."""
     try:
         return process.wait(LONGEST_S)
     except subprocess.TimeoutExpired:
-        process.send_signal(signal.SIGABRT)  # with PYTHONFAULTHANDLER set it says where it hangs
+        process.send_signal(signal.SIGABRT)  # with PYTHONFAULTHANDLER its stacks are on stderr
         return process.wait()
 
 
