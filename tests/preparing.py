@@ -42,6 +42,15 @@ def noted(folder, length, item):
     return bytes(length), {}
 
 
+def held(folder, item):
+    """A record of its name; that of video 1 is never done where it is tried first."""
+    tried = folder / item.name
+    if item.name == "1" and not tried.exists():
+        tried.touch()
+        time.sleep(600)
+    return item.name.encode(), {}
+
+
 def failing(*_):
     return 1 / 0
 

@@ -13,7 +13,7 @@ from r21d_keras.training.records.manifest import read_manifest
 from r21d_keras.training.records.plan import Item
 from r21d_keras.training.records.pool import CRASHED, encode_all
 from r21d_keras.training.records.prepare import prepare
-from tests.preparing import contents, failing, noted, padded, plan_of, unpicklable
+from tests.preparing import contents, failing, held, noted, padded, plan_of, unpicklable
 from tests.waits import until
 
 LARGE = 3_000_000  # bytes: far more than a pipe holds
@@ -49,19 +49,27 @@ def test_closed_while_large_records_are_sent(tmp_path):
     assert not children()
 
 
-@pytest.mark.parametrize("count", [6, 2])
-def test_killed_while_they_send_their_videos_are_encoded_anew(tmp_path, count):
-    """Of two videos one is still being sent, and who has sent the other is idle."""
-    results = encode_all(items(count), functools.partial(noted, tmp_path, LARGE), 2)
+def test_killed_while_they_send_their_videos_are_encoded_anew(tmp_path):
+    results = encode_all(items(6), functools.partial(noted, tmp_path, LARGE), 2)
     found = [next(results)]
-    until(lambda: len(list(tmp_path.iterdir())) >= min(3, count))  # nobody takes the others yet
+    until(lambda: len({path.name.split("_")[1] for path in tmp_path.iterdir()}) == 2)  # both work
+    until(lambda: len(list(tmp_path.iterdir())) >= 3)  # of which nobody takes two yet
     time.sleep(0.1)
     for process in children():
         process.kill()
     found += results
-    assert [item.name for item, _ in found] == list("012345")[:count]
+    assert [item.name for item, _ in found] == list("012345")
     assert all(len(encoded[0]) == LARGE for _, encoded in found)
     assert not children()
+
+
+def test_what_is_tried_again_is_not_given_to_an_idle_process_that_is_dead_too(tmp_path):
+    results = encode_all(items(2), functools.partial(held, tmp_path), 2)
+    assert next(results)[0].name == "0"
+    until((tmp_path / "1").exists)
+    for process in children():
+        process.kill()
+    assert [encoded[0] for _, encoded in results] == [b"1"]
 
 
 def test_other_errors_are_raised_with_where_they_came_from():
