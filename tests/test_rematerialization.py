@@ -81,7 +81,7 @@ def test_one_replica_with_blocks_computed_again(options):
 
 def test_a_step_takes_less_memory_and_the_report_says_how_much():
     case = {"variant": "r3d_34", "width_multiplier": 0.125, "clip_frames": 16}
-    case |= {"crop_size": 64, "global_batch_size": 32}
+    case |= {"crop_size": 64, "global_batch_size": 64}
     rows = {
         again: {**case, "rematerialize": again, **measured({**case, "rematerialize": again})}
         for again in (True, False)
