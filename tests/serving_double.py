@@ -209,14 +209,16 @@ class Core:
 
     def _load(self, key):
         folder = self._folders[key[0]] / str(key[1])
-        self._status[key] = ("LOADING", "OK", "")
+        with self._lock:  # status() goes through them all
+            self._status[key] = ("LOADING", "OK", "")
         try:
             if not (folder / SAVED_MODEL).is_file():
                 raise Refused("NOT_FOUND", f"Could not find SavedModel at {folder}")
             servable = self._wrap(Servable(folder))
             self.warmed[key] = servable.replay_warmup()
         except Refused as error:
-            self._status[key] = ("END", error.code, error.message)
+            with self._lock:
+                self._status[key] = ("END", error.code, error.message)
             return
         with self._lock:
             self._served[key] = servable
