@@ -2,6 +2,7 @@
 
 import json
 import os
+import subprocess
 import sys
 
 import numpy as np
@@ -19,6 +20,18 @@ from r21d_keras.training.serving.names import CLASSES, METADATA
 from tests.trained_networks import servable_of
 
 RUNTIMES = [name for name in FORMATS if name != "tf"]
+
+# A newer version is opened before the older one goes, as a program does that serves them in turn.
+SIGNALLED = """
+import pathlib, signal, sys
+from r21d_keras.training.formats.runtimes import open_session
+
+for _ in range(2):
+    session = open_session(pathlib.Path(sys.argv[1]), sys.argv[2])
+del session
+signal.signal(signal.SIGTERM, lambda number, frame: print("handled"))
+signal.raise_signal(signal.SIGTERM)
+"""
 
 
 def need(name, precision="float32"):
@@ -249,6 +262,16 @@ def test_threads_may_be_limited(tmp_path, name):
         begun.append(len(set(os.listdir("/proc/self/task")) - before))
     np.testing.assert_allclose(*answers, atol=1e-5)
     assert name == "openvino" or begun[0] < begun[1]  # OpenVINO's are begun whoever wants them
+
+
+@pytest.mark.parametrize("name", RUNTIMES)
+def test_a_process_may_be_signalled_when_sessions_have_gone(tmp_path, name):
+    need(name)
+    write_format(tmp_path, servable_of("r2d_10"), name)
+    command = [sys.executable, "-c", SIGNALLED, str(tmp_path), name]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    process = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
+    assert (process.returncode, process.stdout) == (0, "handled\n"), process.stderr
 
 
 @pytest.mark.parametrize("name", RUNTIMES)

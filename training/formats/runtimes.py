@@ -1,5 +1,6 @@
 """Exports run by the runtimes they are for."""
 
+import functools
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -37,19 +38,30 @@ def open_session(folder: Path, name: str, threads: int | None = None) -> Session
 
 
 def _open_openvino(path: Path, threads: int | None) -> Session:
-    import openvino as ov
-
     # CPUs that can would compute in bfloat16 unasked, and scores be 1e-3 away.
     options = {"INFERENCE_PRECISION_HINT": "f32"}
     if threads:
         options["INFERENCE_NUM_THREADS"] = threads
-    compiled = ov.Core().compile_model(path, "CPU", options)
+    compiled = _openvino_core().compile_model(path, "CPU", options)
 
     def run(clips):
         answer = compiled([clips])
         return {output.any_name: np.array(answer[output]) for output in compiled.outputs}
 
     return run
+
+
+@functools.cache
+def _openvino_core():
+    """One for the process, that never goes.
+
+    The CPU plugin of each gives the thread another stack for signals, and takes it away when the
+    Core goes: with two of them, the older gone first, to no stack at all. Python's handlers run on
+    it, so that Ctrl-C or SIGTERM would then be a segmentation fault (OpenVINO 2026.4).
+    """
+    import openvino as ov
+
+    return ov.Core()
 
 
 def _open_onnx(path: Path, threads: int | None) -> Session:
