@@ -156,8 +156,8 @@ class Core:
 
     def status(self, spec):
         answer = get_model_status_pb2.GetModelStatusResponse()
-        with self._lock:
-            found = {key[1]: row for key, row in self._status.items() if key[0] == spec.name}
+        known = self._status.copy()  # at once: the thread that watches adds to it
+        found = {key[1]: row for key, row in known.items() if key[0] == spec.name}
         asked = spec.version.value if spec.HasField("version") else None
         if asked is not None and asked not in found:
             raise Refused("NOT_FOUND", f"Could not find version {asked} of model {spec.name}")
@@ -209,16 +209,14 @@ class Core:
 
     def _load(self, key):
         folder = self._folders[key[0]] / str(key[1])
-        with self._lock:  # status() goes through them all
-            self._status[key] = ("LOADING", "OK", "")
+        self._status[key] = ("LOADING", "OK", "")
         try:
             if not (folder / SAVED_MODEL).is_file():
                 raise Refused("NOT_FOUND", f"Could not find SavedModel at {folder}")
             servable = self._wrap(Servable(folder))
             self.warmed[key] = servable.replay_warmup()
         except Refused as error:
-            with self._lock:
-                self._status[key] = ("END", error.code, error.message)
+            self._status[key] = ("END", error.code, error.message)
             return
         with self._lock:
             self._served[key] = servable
