@@ -156,8 +156,8 @@ def report(rows: dict) -> str:
     lines = [
         "# Dense tests: overlapping clips computed once",
         "",
-        f"{last['date']}, {last['machine']}, load {last['load']} (other work was running: compare "
-        f"within a row alone); {last['versions']}.",
+        f"{last['date']}, {last['machine']}, load {last['load']} (its own in it; "
+        f"compare within a row alone); {last['versions']}.",
         "",
         f"Clips of {RUN['clip_frames']} frames at {RUN['frame_rate']:g} Hz, whole frames of "
         f"{RUN['resize_height']}x{RUN['resize_width']} (crop {RUN['crop_size']}), channels x "
