@@ -2,7 +2,7 @@
 
 import json
 import os
-import subprocess
+import signal
 import sys
 
 import numpy as np
@@ -17,21 +17,10 @@ from r21d_keras.training.formats.table import FORMATS, check_format
 from r21d_keras.training.predict import predict
 from r21d_keras.training.predictor import load_predictor
 from r21d_keras.training.serving.names import CLASSES, METADATA
+from tests import processes
 from tests.trained_networks import servable_of
 
 RUNTIMES = [name for name in FORMATS if name != "tf"]
-
-# A newer version is opened before the older one goes, as a program does that serves them in turn.
-SIGNALLED = """
-import pathlib, signal, sys
-from r21d_keras.training.formats.runtimes import open_session
-
-for _ in range(2):
-    session = open_session(pathlib.Path(sys.argv[1]), sys.argv[2])
-del session
-signal.signal(signal.SIGTERM, lambda number, frame: print("handled"))
-signal.raise_signal(signal.SIGTERM)
-"""
 
 
 def need(name, precision="float32"):
@@ -268,10 +257,18 @@ def test_threads_may_be_limited(tmp_path, name):
 def test_a_process_may_be_signalled_when_sessions_have_gone(tmp_path, name):
     need(name)
     write_format(tmp_path, servable_of("r2d_10"), name)
-    command = [sys.executable, "-c", SIGNALLED, str(tmp_path), name]
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
-    process = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
-    assert (process.returncode, process.stdout) == (0, "handled\n"), process.stderr
+    assert processes.result(signalled, tmp_path, name) == [signal.SIGTERM]
+
+
+def signalled(folder, name):
+    """What a handler notes when two sessions have gone, the older before the newer."""
+    session = open_session(folder, name)
+    session = open_session(folder, name)  # as a program does that serves versions in turn
+    del session
+    noted = []
+    signal.signal(signal.SIGTERM, lambda number, frame: noted.append(number))
+    signal.raise_signal(signal.SIGTERM)
+    return noted
 
 
 @pytest.mark.parametrize("name", RUNTIMES)

@@ -53,7 +53,7 @@ def _open_openvino(path: Path, threads: int | None) -> Session:
 
 @functools.cache
 def _openvino_core():
-    """One for the process, that never goes.
+    """That which runs exports: one for the process, that never goes.
 
     The CPU plugin of each gives the thread another stack for signals, and takes it away when the
     Core goes: with two of them, the older gone first, to no stack at all. Python's handlers run on
