@@ -7,7 +7,7 @@ import numpy as np
 
 from benchmarks.protocol import serve
 from benchmarks.service import Service
-from r21d_keras import VideoResNet, count_macs
+from r21d_keras import VideoResNet, count_macs, merge_batch_norm
 
 CLIP_SHAPE, NUM_CLASSES = (16, 112, 112, 3), 400
 LEARNING_RATE, MOMENTUM = 1e-3, 0.9
@@ -138,6 +138,8 @@ def make_call(configuration: str, variant: str, kind: str, batch: int):
     """A function that runs a forward pass or a training step once and waits for its result."""
     words = configuration.split()
     model = make_model(variant, "conv3d" if "conv3d" in words else "auto")
+    if "merged" in words:
+        model = merge_batch_norm(model)
     return CALLS[keras.backend.backend()](model, kind, batch, jit="jit" in words)
 
 

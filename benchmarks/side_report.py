@@ -18,8 +18,9 @@ def report(rows: dict[str, dict]) -> str:
         "product: the arithmetic done in a second, over that of a 2048x2048x2048 matrix product "
         "in the same framework (2 operations a multiply-add, a training step three forward "
         "passes). Peak: the most resident memory of a fresh process, the framework included. A "
-        "training step is forward, cross entropy, backward and SGD with momentum. Written by "
-        "benchmarks/side_by_side.py.",
+        "training step is forward, cross entropy, backward and SGD with momentum. Merged and "
+        "frozen are networks for inference, with batch normalisation in the convolutions, by "
+        "merge_batch_norm and by torch.compile's freezing. Written by benchmarks/side_by_side.py.",
         "",
         "| network | what | clips | torchvision, ms | ours, ms | ratio | of product: torchvision "
         "| ours | peak, MiB: torchvision | ours |",
@@ -68,17 +69,22 @@ def _share(row: dict, side: dict) -> float:
 def _conditions(rows: dict[str, dict]) -> list[str]:
     lines = []
     for about in dict.fromkeys((r["date"], r["machine"], r["versions"]) for r in rows.values()):
-        these = [r for r in rows.values() if (r["date"], r["machine"], r["versions"]) == about]
-        loads = [row["load"] for row in these]
+        these = {
+            name: row
+            for name, row in rows.items()
+            if (row["date"], row["machine"], row["versions"]) == about
+        }
+        loads = [row["load"] for row in these.values()]
+        runs = {len(row["ours"]["seconds"]) for row in these.values()}
         products = [
-            statistics.median(row[side]["product_gflops"] for row in these)
+            statistics.median(row[side]["product_gflops"] for row in these.values())
             for side in ("torchvision", "ours")
         ]
         lines.append(
-            f"{', '.join(dict.fromkeys(row['variant'] for row in these))}: {about[0]}, {about[1]}; "
-            f"{about[2]}; {len(these[0]['ours']['seconds'])} runs a side; load average "
-            f"{min(loads):.1f} to {max(loads):.1f} (the runs themselves are part of it); matrix "
-            f"product {products[0]:.0f} GFLOP/s in torch, {products[1]:.0f} in ours."
+            f"{', '.join(these)}: {about[0]}, {about[1]}; {about[2]}; "
+            f"{' or '.join(map(str, runs))} runs a side; load average {min(loads):.1f} to "
+            f"{max(loads):.1f} (the runs themselves are part of it); matrix product "
+            f"{products[0]:.0f} GFLOP/s in torch, {products[1]:.0f} in ours."
         )
     return [*lines, ""]
 

@@ -10,6 +10,7 @@ from .variants import get_variant, list_variants
 if TYPE_CHECKING:
     from .layers import Conv2Plus1D, FoldedConv3D
     from .macs import count_macs
+    from .merged import merge_batch_norm
     from .resnet import VideoResNet
 
 # zoo/ and training/ lie inside this folder in a wheel and beside it in a checkout; both import
@@ -25,6 +26,7 @@ _NEEDS_KERAS = {
     "FoldedConv3D": ".layers",
     "VideoResNet": ".resnet",
     "count_macs": ".macs",
+    "merge_batch_norm": ".merged",
 }
 
 __all__ = [
@@ -35,6 +37,7 @@ __all__ = [
     "count_macs",
     "get_variant",
     "list_variants",
+    "merge_batch_norm",
 ]
 
 

@@ -13,12 +13,13 @@ if KERAS3:
 
     concatenate, conv, pad, reshape = ops.concatenate, ops.conv, ops.pad, ops.reshape
     shape, transpose = ops.shape, ops.transpose
+    add_bias = ops.add  # which is TensorFlow's bias_add where it can be
     register_serializable = keras.saving.register_keras_serializable
 else:
     from keras import backend as K
 
     register_serializable = keras.utils.register_keras_serializable
-    concatenate, transpose = K.concatenate, K.permute_dimensions
+    add_bias, concatenate, transpose = K.bias_add, K.concatenate, K.permute_dimensions
 
     def shape(x):
         """Sizes of `x`: ints where they are known, scalar tensors elsewhere."""

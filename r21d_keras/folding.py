@@ -1,7 +1,9 @@
 """3-D convolutions computed as 2-D ones: same kernel, same result, other operations.
 
 Each method takes clips (B, T, H, W, C), already padded in time, a kernel (kt, kh, kw, C, F) and
-returns (B, T', H', W', F). `benchmarks/folding.py` measures them; AUTO holds what it found.
+returns (B, T', H', W', F). `finish` is applied to what the convolution gives, (..., F), before the
+frames are unfolded: bias and ReLU belong there, as TensorFlow computes them with the convolution
+where nothing lies between. `benchmarks/folding.py` measures them; AUTO holds what it found.
 """
 
 import functools
@@ -13,30 +15,34 @@ from pathlib import Path
 from . import _keras
 
 
-def conv3d(x, kernel, strides, padding):
+def _as_it_is(y):
+    return y
+
+
+def conv3d(x, kernel, strides, padding, finish=_as_it_is):
     """The backend's own 3-D convolution."""
-    return _keras.conv(x, kernel, strides, padding)
+    return finish(_keras.conv(x, kernel, strides, padding))
 
 
-def frames(x, kernel, strides, padding):
+def frames(x, kernel, strides, padding, finish=_as_it_is):
     """A 1 x k x k kernel: time folded into the batch."""
     b, t, h, w, c = _keras.shape(x)
     y = _keras.reshape(x, (-1, h, w, c))
-    y = _keras.conv(y, kernel[0], strides[1:], padding)  # (B*T, H', W', F)
+    y = finish(_keras.conv(y, kernel[0], strides[1:], padding))  # (B*T, H', W', F)
     _, h, w, f = _keras.shape(y)
     return _keras.reshape(y, (-1, t, h, w, f))
 
 
-def rows(x, kernel, strides, padding):
+def rows(x, kernel, strides, padding, finish=_as_it_is):
     """A k x 1 x 1 kernel: the frame folded into one axis."""
     b, t, h, w, c = _keras.shape(x)
     y = _keras.reshape(x, (-1, t, h * w, c))
-    y = _keras.conv(y, kernel[:, 0], (strides[0], 1), padding)  # (B, T', H*W, F)
+    y = finish(_keras.conv(y, kernel[:, 0], (strides[0], 1), padding))  # (B, T', H*W, F)
     _, t, _, f = _keras.shape(y)
     return _keras.reshape(y, (-1, t, h, w, f))
 
 
-def stack(x, kernel, strides, padding):
+def stack(x, kernel, strides, padding, finish=_as_it_is):
     """Any kernel over time-padded clips: the kt frames under it stacked as channels."""
     kt, kh, kw, c, f = kernel.shape
     t = _keras.shape(x)[1]
@@ -45,7 +51,7 @@ def stack(x, kernel, strides, padding):
     y = _keras.concatenate([x[:, i : i + last : strides[0]] for i in range(kt)], axis=-1)
     kernel = _keras.transpose(kernel, (1, 2, 0, 3, 4))  # frame-major, channel-minor
     kernel = _keras.reshape(kernel, (1, kh, kw, kt * c, f))
-    return frames(y, kernel, (1, *strides[1:]), padding)
+    return frames(y, kernel, (1, *strides[1:]), padding, finish)
 
 
 METHODS = {"conv3d": conv3d, "frames": frames, "rows": rows, "stack": stack}

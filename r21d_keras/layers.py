@@ -59,9 +59,9 @@ class FoldedConv3D(keras.layers.Conv3D):
             folding.check(compute, self.kernel_size, self.strides)
         self._method = folding.choose(self.kernel_size, self.strides, compute)
 
-    def convolution_op(self, inputs, kernel):
-        """Pad, then convolve by the chosen method."""
-        return self._convolve(inputs, kernel, self.pads)
+    def call(self, inputs):
+        """Pad, then convolve by the chosen method; bias and activation."""
+        return self._convolve(inputs, self.pads)
 
     def among_neighbours(self, inputs):
         """The layer's output for frames that come with those before and after them.
@@ -69,14 +69,25 @@ class FoldedConv3D(keras.layers.Conv3D):
         As a call, but nothing is padded in time: (B, T, H, W, C) gives (T - k) // stride + 1
         frames for a kernel of k. For whoever shows a layer a long video part by part.
         """
-        outputs = self._convolve(inputs, self.kernel, (0, *self.pads[1:]))
-        return self.activation(outputs + self.bias if self.use_bias else outputs)
+        return self._convolve(inputs, (0, *self.pads[1:]))
 
-    def _convolve(self, inputs, kernel, pads):
+    def _convolve(self, inputs, pads):
         pads, padding = folding.share_padding(self._method, pads, self.kernel_size, self.strides)
         if any(pads):
             inputs = _keras.pad(inputs, ((0, 0), *((p, p) for p in pads), (0, 0)))
-        return folding.METHODS[self._method](inputs, kernel, self.strides, padding)
+        method = folding.METHODS[self._method]
+        outputs = method(inputs, self.kernel, self.strides, padding, self._finish)
+        return outputs if self._has_relu else self.activation(outputs)
+
+    def _finish(self, outputs):
+        """Bias and ReLU of (..., filters); other activations might see that frames are folded."""
+        if self.use_bias:
+            outputs = _keras.add_bias(outputs, self.bias)
+        return self.activation(outputs) if self._has_relu else outputs
+
+    @property
+    def _has_relu(self):
+        return self.activation is keras.activations.relu
 
     def compute_output_shape(self, input_shape):
         """(B, T', H', W', filters) for clips of `input_shape`."""

@@ -1,4 +1,4 @@
-"""Networks for inference: batch normalisation becomes part of the convolutions before it."""
+"""Networks for inference: convolutions do the work of the normalisation and ReLU after them."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -16,8 +16,8 @@ def merge_batch_norm(model: keras.Model) -> keras.Model:
     A normalisation by fixed statistics, gamma * (x - mean) / sqrt(variance + epsilon) + beta, is
     linear, and so is the convolution before it: the kernel takes the factor, a bias the rest.
     Computed in float64, so that scores differ by float32's rounding alone. Composite layers
-    (`Conv2Plus1D`) become their parts; names stay. A normalisation that follows no convolution of
-    its own stays too.
+    (`Conv2Plus1D`) become their parts; names stay. A ReLU right after becomes the convolution's
+    activation. A normalisation that follows no convolution of its own stays too.
 
     Args:
         model: a `VideoResNet` with weights, or a functional model of its layers that has one input
@@ -27,17 +27,17 @@ def merge_batch_norm(model: keras.Model) -> keras.Model:
         A new model, which shares no weights with `model`. It is not for training.
     """
     steps = list(_steps(model))
-    merged = _mergeable(steps, id(model.output))
+    taken = _taken(steps, id(model.output))
     inputs = keras.Input(model.input.shape[1:], dtype=model.input.dtype, name=_name(model.input))
     values = {id(model.input): inputs}
     for layer, sources, output in steps:
-        if sources[0] in merged and merged[sources[0]] is layer:
-            values[output] = values[sources[0]]
+        if output in values:  # given by the convolution that took this layer over
             continue
-        norm = merged.get(output)
-        new = _copy(layer, {"use_bias": True} if norm else {})
+        norm, relu, outputs = taken.get(output, (None, None, [output]))
+        changes = {"use_bias": True} if norm else {}
+        new = _copy(layer, changes | ({"activation": "relu"} if relu else {}))
         given = [values[source] for source in sources]
-        values[output] = new(given if len(given) > 1 else given[0])
+        values |= dict.fromkeys(outputs, new(given if len(given) > 1 else given[0]))
         new.set_weights(_with_norm(layer, norm) if norm else layer.get_weights())
     return keras.Model(inputs, values[id(model.output)], name=model.name)
 
@@ -55,18 +55,41 @@ def _steps(model) -> Iterator[tuple[keras.layers.Layer, tuple, object]]:
             names = (output,)
 
 
-def _mergeable(steps, last) -> dict:
-    """The normalisations to merge, by the name of the convolution's output that each takes."""
-    makers = {output: layer for layer, _, output in steps}
+def _taken(steps, last) -> dict:
+    """What convolutions take over of the layers behind them, by the names of their outputs.
+
+    The normalisation and the ReLU, either of which may be None, and the names of the outputs that
+    are now the convolution's.
+    """
     users = Counter([source for _, sources, _ in steps for source in sources] + [last])
-    return {
-        sources[0]: layer
-        for layer, sources, _ in steps
-        if isinstance(layer, keras.layers.BatchNormalization)
-        and isinstance(makers.get(sources[0]), FoldedConv3D)
-        and makers[sources[0]].activation is keras.activations.linear
-        and users[sources[0]] == 1
-    }
+    behind = {sources[0]: (layer, output) for layer, sources, output in steps}
+    taken = {}
+    for layer, _, output in steps:
+        if not isinstance(layer, FoldedConv3D) or layer.activation is not keras.activations.linear:
+            continue
+        layers, outputs = [], [output]
+        for can_take in (_is_norm, _is_relu):
+            follower, after = behind.get(outputs[-1], (None, None))
+            if users[outputs[-1]] == 1 and can_take(follower):
+                layers.append(follower)
+                outputs.append(after)
+            else:
+                layers.append(None)
+        taken[output] = (*layers, outputs)
+    return taken
+
+
+def _is_norm(layer) -> bool:
+    return isinstance(layer, keras.layers.BatchNormalization)
+
+
+def _is_relu(layer) -> bool:
+    return (
+        isinstance(layer, keras.layers.ReLU)
+        and layer.max_value is None
+        and not layer.negative_slope
+        and not layer.threshold
+    )
 
 
 def _with_norm(convolution: FoldedConv3D, norm) -> list[np.ndarray]:

@@ -1,5 +1,7 @@
 """The folded convolutions against Keras' own, and the layers as parts of anyone's model."""
 
+import functools
+
 import keras
 import numpy as np
 import pytest
@@ -10,14 +12,19 @@ from r21d_keras import Conv2Plus1D, FoldedConv3D, VideoResNet, folding
 from r21d_keras.walk import leaf_layers
 
 
-def plain_conv3d(clips, kernel, strides, pads):
+def plain_conv3d(clips, weights, strides, pads, activation):
     """Zeros, then `keras.layers.Conv3D`: what a folded convolution must equal."""
     layer = keras.layers.Conv3D(
-        kernel.shape[-1], kernel.shape[:3], strides, padding="valid", use_bias=False
+        weights[0].shape[-1],
+        weights[0].shape[:3],
+        strides,
+        padding="valid",
+        activation=activation,
+        use_bias=len(weights) == 2,
     )
     padded = np.pad(clips, ((0, 0), *((p, p) for p in pads), (0, 0)))
     layer.build(padded.shape)
-    layer.set_weights([kernel])
+    layer.set_weights(weights)
     return np.asarray(layer(padded))
 
 
@@ -37,22 +44,33 @@ def convolutions(draw):
     return method, kernel, strides, padding, clip, draw(sizes), draw(sizes)
 
 
-@settings(max_examples=40, deadline=None)
-@given(convolutions())
-def test_every_method_equals_conv3d(case):
+# The last one tells whether it was given the frames as they are.
+activations = [None, "relu", "tanh", functools.partial(keras.activations.softmax, axis=1)]
+
+
+@settings(max_examples=60, deadline=None)
+@given(convolutions(), st.booleans(), st.sampled_from(activations))
+def test_every_method_equals_conv3d(case, use_bias, activation):
     method, kernel_size, strides, padding, clip, channels, filters = case
     draw = np.random.default_rng(0)
     clips = draw.standard_normal((2, *clip, channels)).astype("float32")
-    kernel = draw.standard_normal((*kernel_size, channels, filters)).astype("float32")
+    shapes = [(*kernel_size, channels, filters), (filters,)][: 1 + use_bias]
+    weights = [draw.standard_normal(shape).astype("float32") for shape in shapes]
     layer = FoldedConv3D(
-        filters, kernel_size, strides, padding=padding, compute=method, use_bias=False
+        filters,
+        kernel_size,
+        strides,
+        padding=padding,
+        compute=method,
+        activation=activation,
+        use_bias=use_bias,
     )
     layer.build(clips.shape)
-    layer.set_weights([kernel])
+    layer.set_weights(weights)
     pads = {"symmetric": tuple(k // 2 for k in kernel_size), "valid": (0, 0, 0)}.get(
         padding, padding
     )
-    expected = plain_conv3d(clips, kernel, strides, pads)
+    expected = plain_conv3d(clips, weights, strides, pads, activation)
     got = np.asarray(layer(clips))
     assert tuple(layer.compute_output_shape(clips.shape)) == got.shape == expected.shape
     np.testing.assert_allclose(got, expected, atol=1e-4)

@@ -2,9 +2,8 @@ import keras
 import numpy as np
 import pytest
 
-from r21d_keras import VideoResNet
+from r21d_keras import VideoResNet, merge_batch_norm
 from r21d_keras.layers import Conv2Plus1D, FoldedConv3D
-from r21d_keras.merged import merge_batch_norm
 from r21d_keras.variants import FAMILIES
 from r21d_keras.walk import leaf_layers
 from tests.trained_networks import trained
@@ -37,6 +36,9 @@ def test_scores_stay_and_no_normalisation_is_left(variant):
     assert merged.input.name.startswith("clips") and merged.name == variant
     kernels = sum(isinstance(layer, FoldedConv3D) for layer, _ in leaf_layers(model))
     assert kernels == sum(isinstance(layer, FoldedConv3D) for layer, _ in leaf_layers(merged))
+    relus = [layer.name for layer in merged.layers if isinstance(layer, keras.layers.ReLU)]
+    blocks = [layer for layer in merged.layers if isinstance(layer, keras.layers.Add)]
+    assert len(relus) == len(blocks)  # those after a sum: it is no convolution's alone
 
 
 def test_sizes_that_are_free_stay_so():
@@ -60,6 +62,19 @@ def test_what_another_layer_takes_too_is_not_changed():
     merged = check_same_of_any(keras.Model(x, z))
     left = {layer.name for layer in merged.layers}
     assert {"of_the_input", "a", "b", "behind_relu"} <= left and "merged" not in left
+
+
+def test_only_a_relu_that_is_one_convolutions_alone_becomes_its_activation():
+    """Not what clips above, leaks, or is behind a normalisation that another layer takes too."""
+    x = y = keras.Input((4, 8, 8, 3))
+    for relu in ({}, {"max_value": 1.0}, {"negative_slope": 0.1}, {"threshold": 0.2}):
+        y = keras.layers.ReLU(name="_".join(["relu", *relu]), **relu)(FoldedConv3D(4, 3)(y))
+    y = keras.layers.BatchNormalization()(FoldedConv3D(4, 1)(y))
+    y = keras.layers.Add()([y, keras.layers.ReLU(name="of_two")(y)])
+    merged = check_same_of_any(keras.Model(x, y))
+    left = {layer.name for layer in merged.layers if isinstance(layer, keras.layers.ReLU)}
+    assert left == {"relu_max_value", "relu_negative_slope", "relu_threshold", "of_two"}
+    assert not any(isinstance(layer, keras.layers.BatchNormalization) for layer in merged.layers)
 
 
 def check_same_of_any(model):

@@ -58,10 +58,14 @@ def plan_of(model: keras.Model) -> list[Step]:
 
 def _steps(layer, sources) -> list[Step]:
     if isinstance(layer, FoldedConv3D) and layer.use_bias:
-        _check_activation(layer, "linear")
         kernel, bias = layer.get_weights()
         shape = {"strides": tuple(layer.strides), "pads": tuple(layer.pads)}
-        return [Step("convolution", layer.name, sources, layer.name, kernel, bias, **shape)]
+        step = Step("convolution", layer.name, sources, layer.name, kernel, bias, **shape)
+        if layer.activation is keras.activations.relu:
+            relu = f"{layer.name}.relu"
+            return [step, Step("relu", relu, (layer.name,), relu)]
+        _check_activation(layer, "linear")
+        return [step]
     if isinstance(layer, keras.layers.ReLU):
         return [Step("relu", layer.name, sources, layer.name)]
     if isinstance(layer, keras.layers.Add):
