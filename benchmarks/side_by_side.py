@@ -59,9 +59,10 @@ class Side:
 
     def try_out(self, case: dict, limit_s: float) -> dict[str, float | str]:
         """Configuration -> median seconds, or why there is none."""
-        tried = dict(self.left_out)
-        for configuration in self.configurations:
-            if configuration in self.left_out or not _can(configuration, case["kind"]):
+        able = [name for name in self.configurations if _can(name, case["kind"])]
+        tried = {name: why for name, why in self.left_out.items() if name in able}
+        for configuration in able:
+            if configuration in tried:
                 continue
             best = min((s for s in tried.values() if isinstance(s, float)), default=float("inf"))
             try:

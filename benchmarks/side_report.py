@@ -19,8 +19,9 @@ def report(rows: dict[str, dict]) -> str:
         "in the same framework (2 operations a multiply-add, a training step three forward "
         "passes). Peak: the most resident memory of a fresh process, the framework included. A "
         "training step is forward, cross entropy, backward and SGD with momentum. Merged and "
-        "frozen are networks for inference, with batch normalisation in the convolutions, by "
-        "merge_batch_norm and by torch.compile's freezing. Written by benchmarks/side_by_side.py.",
+        "frozen are networks for inference, with batch normalisation and ReLU in the convolutions, "
+        "by merge_batch_norm (the peak has the network that it was made from, too) and by "
+        "torch.compile's freezing. Written by benchmarks/side_by_side.py.",
         "",
         "| network | what | clips | torchvision, ms | ours, ms | ratio | of product: torchvision "
         "| ours | peak, MiB: torchvision | ours |",
@@ -75,7 +76,7 @@ def _conditions(rows: dict[str, dict]) -> list[str]:
             if (row["date"], row["machine"], row["versions"]) == about
         }
         loads = [row["load"] for row in these.values()]
-        runs = {len(row["ours"]["seconds"]) for row in these.values()}
+        runs = sorted({len(row["ours"]["seconds"]) for row in these.values()})
         products = [
             statistics.median(row[side]["product_gflops"] for row in these.values())
             for side in ("torchvision", "ours")

@@ -11,15 +11,18 @@ KERAS3 = int(keras.__version__.split(".")[0]) >= 3
 if KERAS3:
     from keras import ops
 
-    concatenate, conv, pad, reshape = ops.concatenate, ops.conv, ops.pad, ops.reshape
+    concatenate, pad, reshape = ops.concatenate, ops.pad, ops.reshape
     shape, transpose = ops.shape, ops.transpose
+    # Not keras.json's image_data_format, which both would ask for, here and below.
+    conv = functools.partial(ops.conv, data_format="channels_last")
     add_bias = ops.add  # which is TensorFlow's bias_add where it can be
     register_serializable = keras.saving.register_keras_serializable
 else:
     from keras import backend as K
 
     register_serializable = keras.utils.register_keras_serializable
-    add_bias, concatenate, transpose = K.bias_add, K.concatenate, K.permute_dimensions
+    concatenate, transpose = K.concatenate, K.permute_dimensions
+    add_bias = functools.partial(K.bias_add, data_format="channels_last")
 
     def shape(x):
         """Sizes of `x`: ints where they are known, scalar tensors elsewhere."""

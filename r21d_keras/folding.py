@@ -19,6 +19,10 @@ def _as_it_is(y):
     return y
 
 
+def _known(batch):
+    return batch if isinstance(batch, int) else -1
+
+
 def conv3d(x, kernel, strides, padding, finish=_as_it_is):
     """The backend's own 3-D convolution."""
     return finish(_keras.conv(x, kernel, strides, padding))
@@ -30,7 +34,7 @@ def frames(x, kernel, strides, padding, finish=_as_it_is):
     y = _keras.reshape(x, (-1, h, w, c))
     y = finish(_keras.conv(y, kernel[0], strides[1:], padding))  # (B*T, H', W', F)
     _, h, w, f = _keras.shape(y)
-    return _keras.reshape(y, (-1, t, h, w, f))
+    return _keras.reshape(y, (_known(b), t, h, w, f))
 
 
 def rows(x, kernel, strides, padding, finish=_as_it_is):
@@ -39,7 +43,7 @@ def rows(x, kernel, strides, padding, finish=_as_it_is):
     y = _keras.reshape(x, (-1, t, h * w, c))
     y = finish(_keras.conv(y, kernel[:, 0], (strides[0], 1), padding))  # (B, T', H*W, F)
     _, t, _, f = _keras.shape(y)
-    return _keras.reshape(y, (-1, t, h, w, f))
+    return _keras.reshape(y, (_known(b), t, h, w, f))
 
 
 def stack(x, kernel, strides, padding, finish=_as_it_is):

@@ -59,9 +59,9 @@ class FoldedConv3D(keras.layers.Conv3D):
             folding.check(compute, self.kernel_size, self.strides)
         self._method = folding.choose(self.kernel_size, self.strides, compute)
 
-    def call(self, inputs):
-        """Pad, then convolve by the chosen method; bias and activation."""
-        return self._convolve(inputs, self.pads)
+    def convolution_op(self, inputs, kernel):
+        """Pad, then convolve by the chosen method."""
+        return self._convolve(inputs, kernel, self.pads)
 
     def among_neighbours(self, inputs):
         """The layer's output for frames that come with those before and after them.
@@ -69,25 +69,19 @@ class FoldedConv3D(keras.layers.Conv3D):
         As a call, but nothing is padded in time: (B, T, H, W, C) gives (T - k) // stride + 1
         frames for a kernel of k. For whoever shows a layer a long video part by part.
         """
-        return self._convolve(inputs, (0, *self.pads[1:]))
+        return self._finished(self._convolve(inputs, self.kernel, (0, *self.pads[1:])))
 
-    def _convolve(self, inputs, pads):
+    def _convolve(self, inputs, kernel, pads, **finish):
         pads, padding = folding.share_padding(self._method, pads, self.kernel_size, self.strides)
         if any(pads):
             inputs = _keras.pad(inputs, ((0, 0), *((p, p) for p in pads), (0, 0)))
-        method = folding.METHODS[self._method]
-        outputs = method(inputs, self.kernel, self.strides, padding, self._finish)
-        return outputs if self._has_relu else self.activation(outputs)
+        return folding.METHODS[self._method](inputs, kernel, self.strides, padding, **finish)
 
-    def _finish(self, outputs):
-        """Bias and ReLU of (..., filters); other activations might see that frames are folded."""
+    def _finished(self, outputs):
+        """Bias and activation of what a convolution gives, (..., filters)."""
         if self.use_bias:
             outputs = _keras.add_bias(outputs, self.bias)
-        return self.activation(outputs) if self._has_relu else outputs
-
-    @property
-    def _has_relu(self):
-        return self.activation is keras.activations.relu
+        return outputs if self.activation is None else self.activation(outputs)
 
     def compute_output_shape(self, input_shape):
         """(B, T', H', W', filters) for clips of `input_shape`."""
@@ -96,6 +90,34 @@ class FoldedConv3D(keras.layers.Conv3D):
     def get_config(self):
         """Arguments that make this layer again."""
         return {**super().get_config(), "padding": self.pads, "compute": self.compute}
+
+
+@_keras.register_serializable(package="r21d_keras")
+class FusedConv3D(FoldedConv3D):
+    """A `FoldedConv3D` whose bias and ReLU come before the frames are unfolded.
+
+    TensorFlow computes all three as one operation where nothing lies between them. Made by
+    `merge_batch_norm`, for inference.
+
+    Args:
+        *args, **kwargs: as for `FoldedConv3D`.
+
+    Raises:
+        ValueError: for another activation than "linear" or "relu": it might see that the frames
+            are folded.
+    """
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        if self.activation not in (keras.activations.linear, keras.activations.relu):
+            raise ValueError(
+                f'activation={kwargs.get("activation")!r}: FusedConv3D takes "linear" or "relu". '
+                "Use FoldedConv3D for others."
+            )
+
+    def call(self, inputs):
+        """Clips through convolution, bias and activation."""
+        return self._convolve(inputs, self.kernel, self.pads, finish=self._finished)
 
 
 @_keras.register_serializable(package="r21d_keras")

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import keras
 import numpy as np
 
-from .layers import FoldedConv3D
+from .layers import FoldedConv3D, FusedConv3D
 from .walk import parts_of
 
 
@@ -15,17 +15,26 @@ def merge_batch_norm(model: keras.Model) -> keras.Model:
 
     A normalisation by fixed statistics, gamma * (x - mean) / sqrt(variance + epsilon) + beta, is
     linear, and so is the convolution before it: the kernel takes the factor, a bias the rest.
-    Computed in float64, so that scores differ by float32's rounding alone. Composite layers
-    (`Conv2Plus1D`) become their parts; names stay. A ReLU right after becomes the convolution's
-    activation. A normalisation that follows no convolution of its own stays too.
+    Computed in float64, so that scores differ by float32's rounding alone. A ReLU right after
+    becomes the activation. Convolutions that took over something are `FusedConv3D`; composite
+    layers (`Conv2Plus1D`) become their parts; names stay. What follows no convolution of its own,
+    computes in another dtype, or is a subclass of these layers, stays too.
 
     Args:
-        model: a `VideoResNet` with weights, or a functional model of its layers that has one input
-            and one output.
+        model: a `VideoResNet` with weights, or a functional model that has one input and one
+            output and uses each layer once.
 
     Returns:
         A new model, which shares no weights with `model`. It is not for training.
+
+    Raises:
+        ValueError: for any other model.
     """
+    if any(isinstance(value, list | tuple | dict) for value in (model.input, model.output)):
+        raise ValueError(
+            f"{model.name} takes {len(model.inputs)} inputs and gives {len(model.outputs)} "
+            "outputs, in lists or dicts; merge_batch_norm takes models with one of each."
+        )
     steps = list(_steps(model))
     taken = _taken(steps, id(model.output))
     inputs = keras.Input(model.input.shape[1:], dtype=model.input.dtype, name=_name(model.input))
@@ -34,11 +43,14 @@ def merge_batch_norm(model: keras.Model) -> keras.Model:
         if output in values:  # given by the convolution that took this layer over
             continue
         norm, relu, outputs = taken.get(output, (None, None, [output]))
-        changes = {"use_bias": True} if norm else {}
-        new = _copy(layer, changes | ({"activation": "relu"} if relu else {}))
+        new = _fused(layer, norm, relu) if norm or relu else _copy(layer, {})
+        if not all(source in values for source in sources):
+            raise _used_twice(layer.name)
         given = [values[source] for source in sources]
         values |= dict.fromkeys(outputs, new(given if len(given) > 1 else given[0]))
         new.set_weights(_with_norm(layer, norm) if norm else layer.get_weights())
+    if id(model.output) not in values:
+        raise _used_twice(model.layers[-1].name)
     return keras.Model(inputs, values[id(model.output)], name=model.name)
 
 
@@ -47,12 +59,23 @@ def _steps(model) -> Iterator[tuple[keras.layers.Layer, tuple, object]]:
     for layer in model.layers:
         if isinstance(layer, keras.layers.InputLayer):
             continue
-        taken = layer.input if isinstance(layer.input, list) else [layer.input]
-        names, parts = tuple(map(id, taken)), parts_of(layer)
+        try:
+            taken, given = layer.input, id(layer.output)
+        except AttributeError:  # Keras 2.15
+            raise _used_twice(layer.name) from None
+        names = tuple(map(id, taken if isinstance(taken, list) else [taken]))
+        parts = parts_of(layer)
         for place, part in enumerate(parts, start=1):
-            output = id(layer.output) if place == len(parts) else (id(layer.output), place)
+            output = given if place == len(parts) else (given, place)
             yield part, names, output
             names = (output,)
+
+
+def _used_twice(name) -> ValueError:
+    return ValueError(
+        f"{name}: this layer, or one before it, is used twice; merge_batch_norm takes models that "
+        "use each layer once."
+    )
 
 
 def _taken(steps, last) -> dict:
@@ -65,12 +88,13 @@ def _taken(steps, last) -> dict:
     behind = {sources[0]: (layer, output) for layer, sources, output in steps}
     taken = {}
     for layer, _, output in steps:
-        if not isinstance(layer, FoldedConv3D) or layer.activation is not keras.activations.linear:
+        if type(layer) is not FoldedConv3D or layer.activation is not keras.activations.linear:
             continue
         layers, outputs = [], [output]
         for can_take in (_is_norm, _is_relu):
             follower, after = behind.get(outputs[-1], (None, None))
-            if users[outputs[-1]] == 1 and can_take(follower):
+            alone = users[outputs[-1]] == 1 and follower
+            if alone and can_take(follower) and follower.compute_dtype == layer.compute_dtype:
                 layers.append(follower)
                 outputs.append(after)
             else:
@@ -79,17 +103,25 @@ def _taken(steps, last) -> dict:
     return taken
 
 
+# By their very types: what a subclass computes is not known.
 def _is_norm(layer) -> bool:
-    return isinstance(layer, keras.layers.BatchNormalization)
+    return type(layer) is keras.layers.BatchNormalization
 
 
 def _is_relu(layer) -> bool:
     return (
-        isinstance(layer, keras.layers.ReLU)
+        type(layer) is keras.layers.ReLU
         and layer.max_value is None
         and not layer.negative_slope
         and not layer.threshold
     )
+
+
+def _fused(convolution: FoldedConv3D, norm, relu) -> FusedConv3D:
+    config = convolution.get_config()
+    config["use_bias"] = bool(norm) or convolution.use_bias
+    config["activation"] = "relu" if relu else "linear"
+    return FusedConv3D.from_config(config)
 
 
 def _with_norm(convolution: FoldedConv3D, norm) -> list[np.ndarray]:

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from r21d_keras import Conv2Plus1D, FoldedConv3D, VideoResNet, folding
+from r21d_keras.layers import FusedConv3D
 from r21d_keras.walk import leaf_layers
 
 
@@ -142,6 +143,57 @@ def test_conv2plus1d_has_a_3d_convolutions_weight_count():
     assert layer.spatial.filters == 230 and layer.spatial.strides == (1, 2, 2)
     assert layer.temporal.strides == (2, 1, 1)
     assert tuple(layer.compute_output_shape((2, 8, 16, 16, 64))) == (2, 4, 8, 8, 128)
+
+
+@settings(max_examples=30, deadline=None)
+@given(convolutions(), st.booleans(), st.sampled_from(["linear", "relu"]))
+def test_fused_convolutions_are_the_same(case, use_bias, activation):
+    method, kernel_size, strides, padding, clip, channels, filters = case
+    clips = np.random.default_rng(0).standard_normal((2, *clip, channels)).astype("float32")
+    given = {
+        "filters": filters,
+        "kernel_size": kernel_size,
+        "strides": strides,
+        "padding": padding,
+        "compute": method,
+        "use_bias": use_bias,
+        "activation": activation,
+        "bias_initializer": "random_normal",
+    }
+    folded, fused = FoldedConv3D(**given), FusedConv3D(**given)
+    for layer in (folded, fused):
+        layer.build(clips.shape)
+    fused.set_weights(folded.get_weights())
+    got, expected = (np.asarray(layer(clips)) for layer in (fused, folded))
+    np.testing.assert_allclose(got, expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("activation", ["tanh", "softmax", keras.layers.LeakyReLU()])
+def test_fused_convolutions_refuse_other_activations(activation):
+    with pytest.raises(ValueError, match='takes "linear" or "relu"'):
+        FusedConv3D(4, 3, activation=activation)
+
+
+@pytest.mark.parametrize("compute", ["conv3d", "frames", "stack"])
+def test_what_is_known_of_a_clip_is_known_of_the_output(compute):
+    inputs = keras.Input(batch_shape=(2, None, 8, 8, 3))
+    for layer in (FoldedConv3D(5, (1, 3, 3), compute=compute), FusedConv3D(5, (1, 3, 3))):
+        assert tuple(layer(inputs).shape) == (2, None, 8, 8, 5)
+
+
+def test_an_override_of_convolution_op_computes():
+    """Keras' own place to change what a convolution does with its kernel."""
+
+    class Doubled(FoldedConv3D):
+        def convolution_op(self, inputs, kernel):
+            return super().convolution_op(inputs, 2 * kernel)
+
+    clips = np.random.default_rng(0).standard_normal((2, 4, 8, 8, 3)).astype("float32")
+    plain, doubled = FoldedConv3D(4, (1, 3, 3)), Doubled(4, (1, 3, 3))
+    for layer in (plain, doubled):
+        layer.build(clips.shape)
+    doubled.set_weights(plain.get_weights())
+    np.testing.assert_allclose(np.asarray(doubled(clips)), 2 * np.asarray(plain(clips)), atol=1e-5)
 
 
 @pytest.mark.parametrize("kernel_size", [0, (3, 3), "3", (3, 3, 0)])

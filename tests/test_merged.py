@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from r21d_keras import VideoResNet, merge_batch_norm
-from r21d_keras.layers import Conv2Plus1D, FoldedConv3D
+from r21d_keras.layers import Conv2Plus1D, FoldedConv3D, FusedConv3D
 from r21d_keras.variants import FAMILIES
 from r21d_keras.walk import leaf_layers
 from tests.trained_networks import trained
@@ -32,7 +32,8 @@ def test_scores_stay_and_no_normalisation_is_left(variant):
     fc.set_weights([20 * value for value in fc.get_weights()])
     merged = check_same(trained(model), (2, 4, 24, 24, 3))
     kinds = {type(layer) for layer, _ in leaf_layers(merged)}
-    assert keras.layers.BatchNormalization not in kinds and FoldedConv3D in kinds
+    assert keras.layers.BatchNormalization not in kinds
+    assert FusedConv3D in kinds and FoldedConv3D not in kinds
     assert merged.input.name.startswith("clips") and merged.name == variant
     kernels = sum(isinstance(layer, FoldedConv3D) for layer, _ in leaf_layers(model))
     assert kernels == sum(isinstance(layer, FoldedConv3D) for layer, _ in leaf_layers(merged))
@@ -75,6 +76,53 @@ def test_only_a_relu_that_is_one_convolutions_alone_becomes_its_activation():
     left = {layer.name for layer in merged.layers if isinstance(layer, keras.layers.ReLU)}
     assert left == {"relu_max_value", "relu_negative_slope", "relu_threshold", "of_two"}
     assert not any(isinstance(layer, keras.layers.BatchNormalization) for layer in merged.layers)
+
+
+class TwiceRelu(keras.layers.ReLU):
+    def call(self, inputs):
+        return 2 * super().call(inputs)
+
+
+class LessOne(FoldedConv3D):
+    def call(self, inputs):
+        return super().call(inputs) - 1
+
+
+def test_subclasses_and_other_dtypes_stay():
+    x = keras.Input((4, 8, 8, 3))
+    y = TwiceRelu(name="twice")(FoldedConv3D(4, 3)(x))
+    y = keras.layers.ReLU(name="behind_less")(LessOne(4, 3, name="less")(y))
+    y = FoldedConv3D(4, 3, dtype="mixed_bfloat16", name="half")(y)
+    y = keras.layers.ReLU(dtype="float32", name="exact")(y)
+    model = keras.Model(x, y)
+    merged = check_same(model, (2, 4, 8, 8, 3))
+    names, found = ([layer.name for layer in each.layers[1:]] for each in (model, merged))
+    assert found == names
+    assert "float32" in str(merged.output.dtype)  # a string, or TensorFlow's own type
+
+
+@pytest.mark.parametrize("shared", ["conv", "relu"])
+def test_layers_that_are_used_twice_are_refused(shared):
+    x = keras.Input((4, 8, 8, 3))
+    layer = FoldedConv3D(3, 3) if shared == "conv" else keras.layers.ReLU()
+    y = layer(FoldedConv3D(3, 3)(layer(x)))
+    with pytest.raises(ValueError, match="is used twice; .* each layer once"):
+        merge_batch_norm(keras.Model(x, y))
+
+
+def test_models_of_several_outputs_are_refused():
+    x = keras.Input((4, 8, 8, 3))
+    with pytest.raises(ValueError, match="takes 1 inputs and gives 2 outputs"):
+        merge_batch_norm(keras.Model(x, [x, FoldedConv3D(3, 3)(x)]))
+
+
+def test_a_merged_network_is_saved_and_merged_again(tmp_path):
+    model = trained(VideoResNet("r2plus1d_10", 3, (4, 16, 16, 3), width_multiplier=0.125))
+    merged = check_same(model, (2, 4, 16, 16, 3))
+    merged.save(tmp_path / "merged.keras")
+    again = check_same(keras.models.load_model(tmp_path / "merged.keras"), (2, 4, 16, 16, 3))
+    for one, other in zip(merged.layers, again.layers, strict=True):
+        assert one.get_config() == other.get_config()
 
 
 def check_same_of_any(model):

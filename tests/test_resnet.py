@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 
-from r21d_keras import VideoResNet, list_variants
+from r21d_keras import VideoResNet, list_variants, merge_batch_norm
 from r21d_keras.variants import FAMILIES
 
 # Trainable parameters with 400 classes: (variant, convention, frames, channels). Those of depth 18
@@ -255,6 +255,10 @@ def test_networks_are_channels_last_whatever_keras_json_says():
     keras.backend.set_image_data_format("channels_first")
     try:
         model = small("r2plus1d", num_classes=np.int64(5))
+        for network in (model, small("r3d", compute="stack")):
+            scores = network.predict(clips(), verbose=0)
+            merged = merge_batch_norm(network).predict(clips(), verbose=0)
+            np.testing.assert_allclose(merged, scores, atol=1e-5)
     finally:
         keras.backend.set_image_data_format(before)
     assert model.get_layer("layer4.0.conv2.0").output.shape[1:] == (1, 2, 2, 64)
