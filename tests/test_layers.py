@@ -181,6 +181,15 @@ def test_what_is_known_of_a_clip_is_known_of_the_output(compute):
         assert tuple(layer(inputs).shape) == (2, None, 8, 8, 5)
 
 
+def test_an_activation_may_be_taken_away():
+    clips = np.random.default_rng(0).standard_normal((2, 4, 8, 8, 3)).astype("float32")
+    layer = FoldedConv3D(4, (1, 3, 3), activation="relu")
+    layer(clips)
+    layer.activation = None  # as Keras' own layers allow
+    assert np.asarray(layer(clips)).min() < 0
+    assert np.asarray(layer.among_neighbours(clips)).min() < 0
+
+
 def test_an_override_of_convolution_op_computes():
     """Keras' own place to change what a convolution does with its kernel."""
 
