@@ -43,7 +43,7 @@ def merge_batch_norm(model: keras.Model) -> keras.Model:
         if output in values:  # given by the convolution that took this layer over
             continue
         norm, relu, outputs = taken.get(output, (None, None, [output]))
-        new = _fused(layer, norm, relu) if norm or relu else _copy(layer, {})
+        new = _copy(layer, norm, relu)
         if not all(source in values for source in sources):
             raise _used_twice(layer.name)
         given = [values[source] for source in sources]
@@ -117,9 +117,12 @@ def _is_relu(layer) -> bool:
     )
 
 
-def _fused(convolution: FoldedConv3D, norm, relu) -> FusedConv3D:
-    config = convolution.get_config()
-    config["use_bias"] = bool(norm) or convolution.use_bias
+def _copy(layer, norm, relu):
+    """The layer anew, without its weights; a convolution that takes these over is a fused one."""
+    config = layer.get_config()
+    if not norm and not relu:
+        return type(layer).from_config(config)
+    config["use_bias"] = bool(norm) or layer.use_bias
     config["activation"] = "relu" if relu else "linear"
     return FusedConv3D.from_config(config)
 
@@ -134,10 +137,6 @@ def _with_norm(convolution: FoldedConv3D, norm) -> list[np.ndarray]:
     mean, variance = weights
     factor = gamma / np.sqrt(variance + norm.epsilon)
     return [kernel * factor, beta + factor * ((bias[0] if bias else 0) - mean)]
-
-
-def _copy(layer, changes):
-    return type(layer).from_config({**layer.get_config(), **changes})
 
 
 def _name(tensor) -> str:

@@ -177,7 +177,8 @@ def test_fused_convolutions_refuse_other_activations(activation):
 @pytest.mark.parametrize("compute", ["conv3d", "frames", "stack"])
 def test_what_is_known_of_a_clip_is_known_of_the_output(compute):
     inputs = keras.Input(batch_shape=(2, None, 8, 8, 3))
-    for layer in (FoldedConv3D(5, (1, 3, 3), compute=compute), FusedConv3D(5, (1, 3, 3))):
+    for kind in (FoldedConv3D, FusedConv3D):
+        layer = kind(5, (1, 3, 3), compute=compute)
         assert tuple(layer(inputs).shape) == (2, None, 8, 8, 5)
 
 
