@@ -1,7 +1,5 @@
 """The folded convolutions against Keras' own, and the layers as parts of anyone's model."""
 
-import functools
-
 import keras
 import numpy as np
 import pytest
@@ -45,8 +43,12 @@ def convolutions(draw):
     return method, kernel, strides, padding, clip, draw(sizes), draw(sizes)
 
 
-# The last one tells whether it was given the frames as they are.
-activations = [None, "relu", "tanh", functools.partial(keras.activations.softmax, axis=1)]
+def less_first_frame(x):
+    """An activation that tells whether it was given the frames as they are."""
+    return x - x[:, :1]
+
+
+activations = [None, "relu", "tanh", less_first_frame]
 
 
 @settings(max_examples=60, deadline=None)
