@@ -43,6 +43,7 @@ RUN = {
     "resize_height": 64,
     "resize_width": 86,
     "crop_size": 56,
+    "weight_decay": 5e-4,
     "global_batch_size": 16,
     "epochs": 4,
     "warmup_epochs": 0.0,

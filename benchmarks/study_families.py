@@ -37,6 +37,7 @@ STUDIES = {
             "crop_size": 32,
             "resize_height": 36,
             "resize_width": 48,
+            "weight_decay": 5e-4,
             "epochs": 16,
             "validate_every": 0,
         },
