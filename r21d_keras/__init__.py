@@ -4,6 +4,8 @@ import importlib
 import pathlib
 from typing import TYPE_CHECKING
 
+import wrapt
+
 from ._version import __version__
 from .variants import get_variant, list_variants
 
@@ -28,6 +30,18 @@ _NEEDS_KERAS = {
     "count_macs": ".macs",
     "merge_batch_norm": ".merged",
 }
+
+
+def _import_after(imported, ours):
+    """At once, if that is imported."""
+    wrapt.register_post_import_hook(lambda _: importlib.import_module(ours, __name__), imported)
+
+
+# Keras 3 finds the classes in a file by their registered names alone. The layers register
+# themselves as soon as Keras is there, whoever imports it and when; amid our own import of it
+# `_keras` is not complete, which they need.
+_import_after("keras", "._keras")
+_import_after(f"{__name__}._keras", ".layers")
 
 __all__ = [
     "Conv2Plus1D",

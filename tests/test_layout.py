@@ -19,7 +19,7 @@ from r21d_keras import __version__
 ROOT = pathlib.Path(__file__).parent.parent  # not resolved: Bazel shows the checkout as links
 PACKAGES = ("r21d_keras", "zoo", "training")  # each may import those before it, never one after
 ONLY_ALLOWED = {  # the other top-level modules that a package may import; None: any
-    "r21d_keras": {"keras", "numpy"},
+    "r21d_keras": {"keras", "numpy", "wrapt"},
     "zoo": {"keras", "numpy", "h5py", "requests", "tqdm", "filelock"},
     "training": None,
 }
