@@ -19,11 +19,11 @@ HERE = pathlib.Path(__file__).parent
 PACKAGES = ("tensorflow", "tensorflow-cpu", "keras", "jax", "torch")
 
 # (form, frames, side, channels, filters, kernel, strides): of the paper's networks at depths 18 and
-# 50, channels x 1, clips 16x112x112. Form as in the columns of folding.AUTO.
+# 50, channels x 1, clips 16x112x112. Form as in folding.FORMS.
 CONVOLUTIONS = (
     ("1x1x1", 16, 56, 64, 256, (1, 1, 1), (1, 1, 1)),  # a bottleneck's last
-    ("1x1x1", 16, 56, 64, 128, (1, 1, 1), (1, 2, 2)),  # shortcuts
-    ("1x1x1", 16, 56, 64, 128, (1, 1, 1), (2, 2, 2)),
+    ("1x1x1 strided", 16, 56, 64, 128, (1, 1, 1), (1, 2, 2)),  # shortcuts
+    ("1x1x1 strided", 16, 56, 64, 128, (1, 1, 1), (2, 2, 2)),
     ("1xkxk", 16, 112, 3, 45, (1, 7, 7), (1, 2, 2)),  # R(2+1)D's stem
     ("1xkxk", 16, 56, 64, 144, (1, 3, 3), (1, 1, 1)),
     ("1xkxk", 16, 56, 64, 230, (1, 3, 3), (1, 2, 2)),
@@ -32,13 +32,12 @@ CONVOLUTIONS = (
     ("kx1x1", 16, 56, 144, 64, (3, 1, 1), (1, 1, 1)),
     ("kx1x1", 16, 28, 230, 128, (3, 1, 1), (2, 1, 1)),
     ("kx1x1", 4, 14, 576, 256, (3, 1, 1), (1, 1, 1)),
-    ("kxkxk", 16, 112, 3, 64, (3, 7, 7), (1, 2, 2)),  # R3D's stem
-    ("kxkxk", 16, 112, 3, 64, (16, 7, 7), (1, 2, 2)),  # R2D's stem: the whole clip
+    ("kxkxk strided", 16, 112, 3, 64, (3, 7, 7), (1, 2, 2)),  # R3D's stem
+    ("kxkxk strided", 16, 112, 3, 64, (16, 7, 7), (1, 2, 2)),  # R2D's stem: the whole clip
     ("kxkxk", 16, 56, 64, 64, (3, 3, 3), (1, 1, 1)),
-    ("kxkxk", 16, 56, 64, 128, (3, 3, 3), (2, 2, 2)),
+    ("kxkxk strided", 16, 56, 64, 128, (3, 3, 3), (2, 2, 2)),
     ("kxkxk", 4, 14, 256, 256, (3, 3, 3), (1, 1, 1)),
 )
-FORMS = ("1x1x1", "1xkxk", "kx1x1", "kxkxk")
 # Clips a batch, and by what frames, side and channels are multiplied: quarter is a quarter of the
 # channels with clips 8x32x32.
 WIDTHS = {"full": (2, 1, 1, 1), "quarter": (32, 1 / 2, 2 / 7, 1 / 4)}
@@ -97,7 +96,7 @@ def scaled(width: str, frames, side, channels, filters, kernel, strides) -> dict
 def best_methods(rows: list[dict]) -> dict[str, dict[str, float]]:
     """form -> method -> geometric mean of its time over that of the fastest, of `rows`."""
     found = {}
-    for form in FORMS:
+    for form in dict.fromkeys(form for form, *_ in CONVOLUTIONS):
         these = [row["seconds"] for row in rows if row["form"] == form]
         able = set.intersection(*(set(seconds) for seconds in these)) if these else set()
         found[form] = {method: _slowness(method, these) for method in sorted(able)}

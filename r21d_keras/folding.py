@@ -60,17 +60,19 @@ def stack(x, kernel, strides, padding, finish=_as_it_is):
 
 METHODS = {"conv3d": conv3d, "frames": frames, "rows": rows, "stack": stack}
 
-# The fastest method on CPUs for each form of kernel, as benchmarks/folding.py measures it.
-# "tensorflow" without oneDNN runs Eigen's Conv3D, whose gradient with a stride is up to a thousand
-# times slower than Conv2D's; "jax" runs XLA's, several times slower. On GPUs nothing is measured
-# yet, so that there each backend's own Conv3D computes.
+FORMS = ("1x1x1", "1x1x1 strided", "1xkxk", "kx1x1", "kxkxk", "kxkxk strided")
+
+# The fastest method on CPUs for each of FORMS, in their order, as benchmarks/folding.py measures
+# it. "tensorflow" without oneDNN runs Eigen's Conv3D, whose gradient with a stride is up to a
+# thousand times slower than Conv2D's; "jax" runs XLA's, several times slower. On GPUs nothing is
+# measured yet, so that there each backend's own Conv3D computes.
 AUTO = {
-    #                     1x1x1     1xkxk     kx1x1     kxkxk
-    "tensorflow+onednn": ("conv3d", "frames", "rows",   "conv3d"),
-    "tensorflow":        ("conv3d", "frames", "rows",   "stack"),
-    "jax":               ("stack",  "frames", "rows",   "stack"),
-    "torch":             ("stack",  "conv3d", "rows",   "conv3d"),
-    "gpu":               ("conv3d", "conv3d", "conv3d", "conv3d"),
+    #                     1x1x1     strided   1xkxk     kx1x1     kxkxk     strided
+    "tensorflow+onednn": ("conv3d", "conv3d", "frames", "rows",   "conv3d", "conv3d"),
+    "tensorflow":        ("frames", "conv3d", "frames", "rows",   "conv3d", "stack"),
+    "jax":               ("conv3d", "stack",  "frames", "rows",   "stack",  "stack"),
+    "torch":             ("rows",   "stack",  "conv3d", "rows",   "conv3d", "conv3d"),
+    "gpu":               ("conv3d", "conv3d", "conv3d", "conv3d", "conv3d", "conv3d"),
 }  # fmt: skip
 
 # TensorFlow switches oneDNN on by itself on CPUs with these (tensorflow/core/util/util.cc,
@@ -82,15 +84,22 @@ def choose(kernel_size, strides, compute="auto") -> str:
     """The method for this form of kernel: `compute`, or what AUTO has for backend and machine."""
     if compute != "auto":
         return compute
-    methods = AUTO[engine()]
+    return AUTO[engine()][FORMS.index(form_of(kernel_size, strides))]
+
+
+def form_of(kernel_size, strides) -> str:
+    """Which of FORMS a convolution has, by what decides which methods can compute it, and how fast.
+
+    A 1 x k x k kernel with a stride in time, or k x 1 x 1 with one in space, is a "kxkxk strided".
+    """
     kt, kh, kw = kernel_size
     if kt == kh == kw == 1:
-        return methods[0]
+        return "1x1x1" if max(strides) == 1 else "1x1x1 strided"
     if kt == 1 and strides[0] == 1:
-        return methods[1]
+        return "1xkxk"
     if kh == kw == 1 and strides[1] == strides[2] == 1:
-        return methods[2]
-    return methods[3]
+        return "kx1x1"
+    return "kxkxk" if max(strides) == 1 else "kxkxk strided"
 
 
 def share_padding(method, pads, kernel_size, strides):
@@ -124,7 +133,7 @@ def check(method, kernel_size, strides) -> None:
 
 
 def engine() -> str:
-    """The row of AUTO in force: "gpu" where the backend has one, else the backend's own."""
+    """The row of AUTO in force: "gpu" where the backend has one or another accelerator."""
     backend = _keras.backend_name()
     if _SEES_GPU[backend](sys.modules[backend]):
         return "gpu"
@@ -135,9 +144,11 @@ def engine() -> str:
 
 # Keras has no public call for this that leaves the devices unstarted; keras has imported these.
 _SEES_GPU = {
-    "tensorflow": lambda tensorflow: bool(tensorflow.config.list_physical_devices("GPU")),
-    "jax": lambda jax: jax.default_backend() == "gpu",
-    "torch": lambda torch: torch.cuda.is_available(),
+    "tensorflow": lambda tensorflow: any(
+        tensorflow.config.list_physical_devices(kind) for kind in ("GPU", "TPU")
+    ),
+    "jax": lambda jax: jax.default_backend() != "cpu",
+    "torch": lambda torch: torch.cuda.is_available() or torch.backends.mps.is_available(),
 }
 
 

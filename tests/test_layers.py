@@ -1,5 +1,7 @@
 """The folded convolutions against Keras' own, and the layers as parts of anyone's model."""
 
+import itertools
+
 import keras
 import numpy as np
 import pytest
@@ -238,10 +240,22 @@ def test_layers_serialise_in_anyones_model(tmp_path):
 def test_engine_follows_the_switch_of_onednn(asked, engine, monkeypatch):
     monkeypatch.setenv("TF_ENABLE_ONEDNN_OPTS", asked)
     assert folding.engine() == engine
-    assert FoldedConv3D(2, (3, 3, 3))._method == folding.AUTO[engine][3]
-    assert FoldedConv3D(2, (1, 3, 3), (1, 2, 2))._method == folding.AUTO[engine][1]
-    assert FoldedConv3D(2, (3, 1, 1), (2, 1, 1))._method == folding.AUTO[engine][2]
-    assert FoldedConv3D(2, 1, (2, 2, 2))._method == folding.AUTO[engine][0]
+    methods = dict(zip(folding.FORMS, folding.AUTO[engine], strict=True))
+    assert FoldedConv3D(2, 1)._method == methods["1x1x1"]
+    assert FoldedConv3D(2, 1, (2, 2, 2))._method == methods["1x1x1 strided"]
+    assert FoldedConv3D(2, (1, 3, 3), (1, 2, 2))._method == methods["1xkxk"]
+    assert FoldedConv3D(2, (3, 1, 1), (2, 1, 1))._method == methods["kx1x1"]
+    assert FoldedConv3D(2, (3, 3, 3))._method == methods["kxkxk"]
+    assert FoldedConv3D(2, (3, 3, 3), (1, 2, 2))._method == methods["kxkxk strided"]
+
+
+def test_every_method_of_auto_can_compute_its_form():
+    """Of every kernel and stride, those that no network of ours has too."""
+    for methods in folding.AUTO.values():
+        for kernel in itertools.product((1, 2, 3), repeat=3):
+            for strides in itertools.product((1, 2), repeat=3):
+                form = folding.form_of(kernel, strides)
+                folding.check(methods[folding.FORMS.index(form)], kernel, strides)
 
 
 def test_a_gpu_computes_by_the_backends_own_conv3d(monkeypatch):
