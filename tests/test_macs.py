@@ -67,3 +67,18 @@ def test_hand_counted_model():
 def test_unknown_sizes_are_an_error():
     with pytest.raises(ValueError, match="stem.0 has an unknown size.*full input_shape"):
         count_macs(VideoResNet("r3d_10", input_shape=(None, 112, 112, 3), width_multiplier=0.1))
+
+
+@pytest.mark.parametrize(
+    ("layer", "message"),
+    [
+        (keras.layers.Conv2DTranspose(3, 2), "is a Conv2DTranspose, whose"),
+        (keras.layers.SeparableConv2D(3, 2), "is a SeparableConv2D, whose"),
+        (keras.layers.DepthwiseConv2D(2), "is a DepthwiseConv2D, whose"),
+        (keras.layers.Conv2D(3, 2, data_format="channels_first"), "has its channels first"),
+    ],
+    ids=lambda value: getattr(value, "name", ""),
+)
+def test_what_is_not_counted_is_an_error(layer, message):
+    with pytest.raises(ValueError, match=f"{layer.name} {message}"):
+        count_macs(keras.Sequential([keras.Input((8, 8, 2)), layer]))

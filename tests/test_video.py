@@ -1,3 +1,4 @@
+import av
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -5,7 +6,7 @@ from hypothesis import strategies as st
 
 from r21d_keras.clips import frame_times
 from r21d_keras.training.data import frames
-from r21d_keras.training.data.decoder import TOLERANCE_S
+from r21d_keras.training.data.decoder import TOLERANCE_S, Video
 from r21d_keras.training.data.video import VideoError, frames_in, probe, read_clip, read_clips
 
 BITS = 12  # of a frame number, drawn as 3x4 blocks of 16x16 pixels
@@ -80,6 +81,30 @@ def test_clips_at_any_times(barcodes, name, starts, num_frames, rate):
     expected = np.floor((times + TOLERANCE_S) * RATE).clip(max=NUM_FRAMES - 1)
     near = np.abs((times + TOLERANCE_S) * RATE % 1) < 1e-3  # either neighbour is right
     np.testing.assert_array_equal(seen[~near], expected[~near])
+
+
+def _counted(monkeypatch) -> list[float]:
+    """The seconds of all frames that are decoded from now on."""
+    decoded, decode = [], Video._decode
+
+    def counting(self):
+        for frame in decode(self):
+            decoded.append(frame.time_s)
+            yield frame
+
+    monkeypatch.setattr(Video, "_decode", counting)
+    return decoded
+
+
+@pytest.mark.parametrize(
+    "name", [name for name in KINDS if name not in ("mpeg4_b.avi", "h264.avi", "mpeg1.mpg")]
+)
+def test_a_late_clip_decodes_from_a_keyframe_before_it(barcodes, name, monkeypatch):
+    decoded = _counted(monkeypatch)
+    clip = read_clip(barcodes / name, 4.0, 5, RATE)
+    np.testing.assert_array_equal(_numbers(clip), np.arange(100, 105))
+    beside = 2  # the file's first frame, and one that shows where the clip ends
+    assert 5 <= len(decoded) <= KINDS[name]["gop_size"] + 5 + beside
 
 
 def test_half_the_rate_takes_every_other_frame(barcodes, encode_video, tmp_path):
@@ -216,6 +241,22 @@ def test_files_cut_off_before_their_first_frame(encode_video, tmp_path, suffix):
         (tmp_path / "cut").write_bytes(good[:octets])
         with pytest.raises(VideoError, match="is truncated before its first frame. Replace it."):
             probe(tmp_path / "cut")
+
+
+def test_a_subtitle_that_outlasts_the_video_is_no_truncation(barcodes, tmp_path):
+    """Matroska's duration is that of its longest stream."""
+    (tmp_path / "text.srt").write_text("1\n00:00:01,000 --> 00:00:09,000\nseen once\n\n")
+    path, pictures, text = tmp_path / "both.mkv", barcodes / "h264.mkv", tmp_path / "text.srt"
+    with av.open(str(pictures)) as video, av.open(str(text)) as words, av.open(path, "w") as both:
+        streams = [both.add_stream_from_template(source.streams[0]) for source in (words, video)]
+        for source, stream in zip((words, video), streams, strict=True):
+            for packet in (packet for packet in source.demux() if packet.size):
+                packet.stream = stream
+                both.mux(packet)
+    assert probe(path).duration_s == probe(pictures).duration_s == NUM_FRAMES / RATE
+    path.write_bytes(path.read_bytes().partition(b"seen once")[0])  # a second of the pictures
+    with pytest.raises(VideoError, match=r"is truncated: \d.* s of 9.00 s are there"):
+        probe(path)
 
 
 def test_a_name_that_looks_like_an_address(barcodes, tmp_path):

@@ -128,28 +128,31 @@ class Video:
         """Seconds at which the last packet of each stream ends, by stream index.
 
         By the stream's own clock, which need not start at 0. Only the end of the file is read,
-        where it can be found. The cursor is lost.
+        where it can be found, and so no stream whose last packet begins long before. The cursor is
+        lost.
         """
         try:
             self.container.seek((self.container.start_time or 0) + (self.container.duration or 0))
             ends = self._packet_ends()
         except av.FFmpegError:
             ends = {}
-        if self.stream.index not in ends:  # no index: go through the file, without decoding
-            self._reopen()
-            ends = self._packet_ends()
-        return ends
+        return ends if self.stream.index in ends else self.all_packet_ends()
+
+    def all_packet_ends(self) -> dict[int, float]:
+        """The same of all streams: goes through the whole file, without decoding."""
+        self._reopen()
+        return self._packet_ends()
 
     def _packet_ends(self) -> dict[int, float]:
         ends = {}
-        streams = [s for s in self.container.streams if s.type in ("video", "audio")]
         try:
-            for packet in self.container.demux(streams):
+            for packet in self.container.demux():
                 stamp = packet.dts if packet.pts is None else packet.pts
                 if stamp is not None:
                     index, base = packet.stream.index, packet.time_base
                     unstated_s = self.frame_s if index == self.stream.index else 0.0
-                    end_s = float(stamp * base) + (float(packet.duration * base) or unstated_s)
+                    lasts_s = float((packet.duration or 0) * base) or unstated_s
+                    end_s = float(stamp * base) + lasts_s
                     ends[index] = max(end_s, ends.get(index, end_s))
         except av.FFmpegError:
             pass  # a damaged end: what came before it is what there is

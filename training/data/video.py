@@ -202,14 +202,15 @@ def _info(path: str, by_count: bool) -> VideoInfo:
 
 def _duration_s(path: str, video: Video) -> float:
     """Seconds from the first frame to the end of the last, by the packets at the file's end."""
-    ends = video.packet_ends()
+    first_s = float(video.first_pts * video.stream.time_base)
     origin_s = (video.container.start_time or 0) / av.time_base
-    present_s = max(ends.values(), default=origin_s) - origin_s
     announced_s = (video.container.duration or 0) / av.time_base  # of the longest stream
     if video.container.format.name == "avi":  # FFmpeg fits an AVI's duration to the file's size
         announced_s = max(announced_s, video.stream.frames * video.frame_s)
-    if present_s < announced_s - MISSING_S:
-        there = f"{present_s:.2f} s of {announced_s:.2f} s are there"
-        raise VideoError(path, f"is truncated: {there}. Replace it.")
-    first_s = float(video.first_pts * video.stream.time_base)
-    return max(ends.get(video.stream.index, first_s) - first_s, video.frame_s)
+    for read_ends in (video.packet_ends, video.all_packet_ends):  # a subtitle may last to the end
+        ends = read_ends()
+        present_s = max(ends.values(), default=origin_s) - origin_s
+        if present_s >= announced_s - MISSING_S:
+            return max(ends.get(video.stream.index, first_s) - first_s, video.frame_s)
+    there = f"{present_s:.2f} s of {announced_s:.2f} s are there"
+    raise VideoError(path, f"is truncated: {there}. Replace it.")
