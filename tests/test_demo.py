@@ -1,11 +1,16 @@
 import json
 import os
+import re
+import shlex
+import subprocess
+import sys
 
 import pytest
 from matplotlib.image import imread
 
+from r21d_keras import __version__
 from r21d_keras.training.config import ConfigError
-from r21d_keras.training.demo import DemoError, demo
+from r21d_keras.training.demo import DemoError, _command, demo
 
 TINY = {
     "width_multiplier": 0.125,
@@ -29,6 +34,7 @@ def test_whole_chain_twice(tmp_path, monkeypatch, capsys):
         assert imread(out / name).ndim == 3
         assert str(out / name) in text
     assert (out / "export" / "1" / "saved_model.pb").is_file()
+    _check_next_steps(text, monkeypatch)
     assert text.count("right\n") + text.count("wrong\n") == 8  # one unseen video of each class
 
     # Again: nothing is left to train, the old export stays, and what is too bad is said.
@@ -36,6 +42,16 @@ def test_whole_chain_twice(tmp_path, monkeypatch, capsys):
         demo(out, TINY, required_accuracy=1.01)
     assert sorted(name for name in os.listdir(out / "export") if name.isdecimal()) == ["1", "2"]
     assert (out / "history.csv").read_text("utf-8").count("\n") == 2
+
+
+def _check_next_steps(text, monkeypatch):
+    """They can be typed as they are printed."""
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(sys.path))
+    command = re.search(r"^Next     (.*) predict --model=", text, re.M)[1]
+    done = subprocess.run([*shlex.split(command), "--version"], capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, f"r21d_keras {__version__}\n")
+    monkeypatch.setenv("PATH", os.devnull)
+    assert "/" in _command()  # r21d alone would not be found
 
 
 def test_errors_name_the_flag_of_the_demo(tmp_path):

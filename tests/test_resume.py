@@ -210,3 +210,20 @@ def test_validation_does_not_count_as_training(tmp_path, capsys):
     assert history.rows[0]["seconds"] == f"{history.seconds:.3f}"
     assert " 2.0 s  5.0 clips/s" in capsys.readouterr().out
     assert 2.0 <= history.seconds < 100.0
+
+
+def test_a_bar_on_a_terminal(capsys, monkeypatch):
+    """Each step moves it, and the epoch's end shows what the line elsewhere does."""
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    progress = Progress(10)
+    progress.set_params({"epochs": 3, "steps": 2})
+    progress.on_epoch_begin(1)
+    assert capsys.readouterr().out == "Epoch 2/3\n"
+    progress.bar.interval = 0.0  # seconds; it moves no more often
+    for step in range(2):
+        progress.on_train_batch_end(step, {"loss": 2.0})
+        assert f"{step + 1}/2" in capsys.readouterr().out
+    progress.on_epoch_end(1, {"loss": 1.5, "val_accuracy": 0.25})
+    out = capsys.readouterr().out
+    assert "2/2" in out and "loss: 1.5" in out and "val_accuracy: 0.25" in out
+    assert out.endswith("\n") and "clips/s" not in out

@@ -3,6 +3,7 @@
 import json
 import os
 import shlex
+import shutil
 import subprocess
 import sys
 import time
@@ -114,7 +115,18 @@ def _print_answers(videos: dict[str, str], answers: list[dict]) -> None:
         print(f"  {name:<14} -> {best['label']:<14} {best['score']:6.1%}  {mark}")
 
 
+def _command() -> str:
+    """How a shell calls `r21d`: the demo may run in an environment that is not activated."""
+    beside = Path(sys.executable).with_name("r21d")
+    if shutil.which("r21d"):
+        return "r21d"
+    if beside.is_file():
+        return shlex.quote(str(beside))
+    return f"{shlex.quote(sys.executable)} -m r21d_keras.training.cli"
+
+
 def _guide(out: Path, exported: Path, video: str) -> str:
+    r21d = _command()
     return f"""
 Look at  {out / "curves.png"}       how it learned
          {out / "confusion.png"}    what it mistakes for what
@@ -123,6 +135,6 @@ Found in {out / "evaluation.json"}  accuracies and how they were measured
          {out / "predictions.csv"}  its answer for each video
          {exported}  SavedModel for TF Serving
 
-Next     r21d predict --model={shlex.quote(str(exported))} {shlex.quote(video)}
-         r21d train --dataset=folder --videos=DIR --model_dir=RUN   (DIR/<class>/<video>)
-         r21d --help"""
+Next     {r21d} predict --model={shlex.quote(str(exported))} {shlex.quote(video)}
+         {r21d} train --dataset=folder --videos=DIR --model_dir=RUN   (DIR/<class>/<video>)
+         {r21d} --help"""
