@@ -38,6 +38,7 @@ STUDIES = {
             "resize_height": 36,
             "resize_width": 48,
             "weight_decay": 5e-4,
+            "warmup_epochs": 2.0,
             "epochs": 16,
             "validate_every": 0,
         },
