@@ -33,7 +33,7 @@ _NEEDS_KERAS = {
 
 
 def _import_after(imported, ours):
-    """At once, if that is imported."""
+    """Imports `ours` as soon as a module is imported, at once where it already is."""
     wrapt.register_post_import_hook(lambda _: importlib.import_module(ours, __name__), imported)
 
 
